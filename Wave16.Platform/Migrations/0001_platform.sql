@@ -1,0 +1,165 @@
+-- What every module's database carries beside its own schema. Names: CloudEvents 1.0, RFC 6962.
+
+create schema if not exists platform;
+
+-- One row per life of this store. A restored store gets a new epoch, so that its event ids never collide with
+-- those it published before, and so that transaction ids of another cluster are never compared with ours.
+create table platform.epoch (
+  epoch      int         primary key generated always as identity,
+  token      text        not null unique default substr(md5(gen_random_uuid()::text), 1, 12),
+  started_at timestamptz not null default now()
+);
+insert into platform.epoch default values;
+
+-- Outbox: an event is written in the transaction of the change it tells of. Partitioned by day, dropped by policy.
+create table platform.event (
+  occurred_at    timestamptz not null,
+  event_id       text        not null,
+  tenant         text        not null,
+  type           text        not null,
+  subject        text        not null,
+  entity_version bigint      not null,
+  data           text        not null,
+  traceparent    text,
+  primary key (occurred_at, event_id)
+) partition by range (occurred_at);
+create table platform.event_default partition of platform.event default;
+
+-- One row per event and destination, deleted when delivered: this table holds only what is pending.
+-- next_at is -infinity until a first attempt fails, so that a clock set back delays nothing new.
+create table platform.delivery (
+  id          bigint      primary key generated always as identity,
+  destination text        not null,
+  tenant      text        not null,
+  subject     text        not null,
+  event_id    text        not null,
+  occurred_at timestamptz not null,
+  next_at     timestamptz not null default '-infinity',
+  attempts    int         not null default 0,
+  last_error  text
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+create index delivery_due   on platform.delivery (destination, next_at, id);
+create index delivery_order on platform.delivery (destination, tenant, subject, id);
+
+create table platform.dead_letter (
+  died_at     timestamptz not null,
+  id          bigint      not null,
+  destination text        not null,
+  tenant      text        not null,
+  subject     text        not null,
+  event_id    text        not null,
+  occurred_at timestamptz not null,
+  attempts    int         not null,
+  last_error  text        not null,
+  envelope    text        not null,
+  replayed_at timestamptz,
+  primary key (died_at, id)
+) partition by range (died_at);
+create table platform.dead_letter_default partition of platform.dead_letter default;
+create index dead_letter_destination on platform.dead_letter (destination, died_at);
+
+-- Command id → stored answer, written in the command's own transaction. The inbox is the same table: an event's
+-- command id is evt:<consumer>:<event id>. Uniqueness comes from the entity's version, not from an index here,
+-- because only one save can win a version; so the table can be partitioned by time.
+create table platform.command (
+  at         timestamptz not null,
+  tenant     text        not null,
+  entity     text        not null,
+  command_id text        not null,
+  answer     text        not null
+) partition by range (at);
+create table platform.command_default partition of platform.command default;
+create index command_lookup on platform.command (tenant, entity, command_id);
+
+-- HTTP Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): scoped by caller, kept for 24 h.
+create table platform.idempotency (
+  tenant      text        not null,
+  caller      text        not null,
+  key         text        not null,
+  fingerprint bytea       not null,
+  lease_until timestamptz not null,
+  expires_at  timestamptz not null,
+  status      int,
+  headers     jsonb,
+  body        bytea,
+  primary key (tenant, caller, key)
+);
+create index idempotency_expiry on platform.idempotency (expires_at);
+
+-- Audit leaves: append-only, written in the transaction of what they tell of. hash = SHA-256(0x00 || canonical).
+create table platform.audit_leaf (
+  epoch          int         not null,
+  xid            xid8        not null default pg_current_xact_id(),
+  id             bigint      not null generated always as identity,
+  tenant         text        not null,
+  entity         text        not null,
+  entity_version bigint      not null,
+  at             timestamptz not null,
+  actor          text        not null,
+  action         text        not null,
+  canonical      text        not null,
+  hash           bytea       not null check (octet_length(hash) = 32),
+  primary key (epoch, xid, id)
+);
+create index audit_leaf_entity on platform.audit_leaf (tenant, entity, entity_version);
+create index audit_leaf_time   on platform.audit_leaf (tenant, at);
+create unique index audit_leaf_id on platform.audit_leaf (id);
+
+-- The RFC 6962 log over the leaves, appended to by one sealer.
+create table platform.audit_entry (
+  seq     bigint primary key,
+  leaf_id bigint not null unique,
+  hash    bytea  not null check (octet_length(hash) = 32)
+);
+create table platform.audit_head (
+  tree_size bigint      primary key,
+  root_hash bytea       not null check (octet_length(root_hash) = 32),
+  signed_at timestamptz not null,
+  key_id    text        not null,
+  signature bytea       not null
+);
+create table platform.audit_sealer (
+  singleton bool    primary key default true check (singleton),
+  epoch     int     not null,
+  xid       xid8    not null,
+  leaf_id   bigint  not null,
+  tree_size bigint  not null,
+  frontier  bytea[] not null
+);
+insert into platform.audit_sealer (epoch, xid, leaf_id, tree_size, frontier) select epoch, '0', 0, 0, '{}' from platform.epoch;
+
+-- Due work: one row per (kind, entity). The entity's own save replaces or deletes it, by generation.
+create table platform.due (
+  tenant     text        not null,
+  kind       text        not null,
+  entity     text        not null,
+  generation bigint      not null,
+  due_at     timestamptz not null,
+  attempts   int         not null default 0,
+  primary key (tenant, kind, entity)
+);
+create index due_at on platform.due (due_at);
+
+-- Jobs: leased, fenced, resumable.
+create table platform.job (
+  tenant       text        not null,
+  id           uuid        not null,
+  kind         text        not null,
+  state        text        not null check (state in ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+  arguments    jsonb       not null,
+  progress     jsonb       not null default '{}',
+  result       jsonb,
+  problem      jsonb,
+  attempts     int         not null default 0,
+  fence        bigint      not null default 0,
+  owner        text,
+  lease_until  timestamptz,
+  not_before   timestamptz not null default '-infinity',
+  cancel_asked bool        not null default false,
+  created_at   timestamptz not null,
+  started_at   timestamptz,
+  finished_at  timestamptz,
+  created_by   text        not null,
+  primary key (tenant, id)
+);
+create index job_claim on platform.job (kind, not_before, created_at) where state in ('queued', 'running');

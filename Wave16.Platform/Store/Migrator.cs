@@ -1,0 +1,96 @@
+using System.Reflection;
+using DbUp;
+using DbUp.Engine;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Wave16.Platform.Store;
+
+/// <summary>
+/// Brings a module's database up: creates it where the server allows, applies Platform's and the module's numbered scripts
+/// under an advisory lock, one transaction each, and reads which epoch the store is in.
+/// </summary>
+public sealed class Migrator
+{
+    private const long LockKey = 0x57_41_56_45_31_36; // "WAVE16"
+    private readonly ModuleDatabase _database;
+    private readonly Assembly _scripts;
+    private readonly ILogger<Migrator> _log;
+    private readonly string _connectionString;
+
+    internal Migrator(ModuleDatabase database, string connectionString, Assembly scripts, ILogger<Migrator> log)
+    {
+        _database = database;
+        _connectionString = connectionString;
+        _scripts = scripts;
+        _log = log;
+    }
+
+    /// <exception cref="NpgsqlException">The server cannot be reached; nothing was changed.</exception>
+    /// <exception cref="MigrationFailedException">A script failed; those before it are applied.</exception>
+    public async Task MigrateAsync(CancellationToken cancellation)
+    {
+        await using (var lockConnection = await _database.OpenLockConnectionAsync(cancellation))
+        {
+            await using (var acquire = new NpgsqlCommand("select pg_advisory_lock($1)", lockConnection) { CommandTimeout = 0 })
+            {
+                acquire.Parameters.Add(new NpgsqlParameter<long> { TypedValue = LockKey });
+                await acquire.ExecuteNonQueryAsync(cancellation);
+            }
+
+            await using (var journal = new NpgsqlCommand("create schema if not exists platform", lockConnection))
+            {
+                await journal.ExecuteNonQueryAsync(cancellation);
+            }
+
+            Apply(typeof(Migrator).Assembly, "platform/", "platform");
+            Apply(_scripts, _database.Module + "/", _database.Module);
+        }
+
+        await using var read = _database.DataSource.CreateCommand("select epoch, token from platform.epoch order by epoch desc limit 1");
+        await using var reader = await read.ExecuteReaderAsync(cancellation);
+        await reader.ReadAsync(cancellation);
+        _database.Enter(new StoreEpoch(reader.GetInt32(0), reader.GetString(1)));
+    }
+
+    private void Apply(Assembly assembly, string prefix, string journal)
+    {
+        // Script names are the resources' logical names, so that a namespace renamed later re-runs nothing.
+        var upgrade = DeployChanges.To
+            .PostgresqlDatabase(_connectionString)
+            .WithScripts(Scripts(assembly, prefix))
+            .JournalToPostgresqlTable("platform", $"schema_version_{journal.Replace('-', '_')}")
+            .WithTransactionPerScript()
+            .WithVariablesDisabled()
+            .WithExecutionTimeout(TimeSpan.FromMinutes(30))
+            .LogToNowhere()
+            .Build();
+        var result = upgrade.PerformUpgrade();
+        if (!result.Successful)
+        {
+            throw new MigrationFailedException(_database.Module, result.ErrorScript?.Name ?? "(none)", result.Error);
+        }
+
+        foreach (var script in result.Scripts)
+        {
+            _log.LogInformation("{Module}: applied {Script}", _database.Module, script.Name);
+        }
+    }
+
+    private static IEnumerable<SqlScript> Scripts(Assembly assembly, string prefix)
+    {
+        foreach (var name in assembly.GetManifestResourceNames().Where(name => name.StartsWith(prefix, StringComparison.Ordinal)).Order(StringComparer.Ordinal))
+        {
+            using var stream = assembly.GetManifestResourceStream(name) ?? throw new InvalidOperationException(name);
+            using var reader = new StreamReader(stream);
+            yield return new SqlScript(name, reader.ReadToEnd());
+        }
+    }
+}
+
+/// <summary>A migration script could not be applied.</summary>
+public sealed class MigrationFailedException(string module, string script, Exception cause)
+    : Exception($"{module}: migration {script} failed: {cause.Message}", cause)
+{
+    public string Script { get; } = script;
+}
