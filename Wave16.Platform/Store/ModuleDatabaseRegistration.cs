@@ -9,7 +9,7 @@ namespace Wave16.Platform.Store;
 
 internal static class ModuleDatabaseRegistration
 {
-    /// <summary>Registers the keyed <see cref="ModuleDatabase"/> and <see cref="Migrator"/>. Nothing connects before start.</summary>
+    /// <summary>Registers the keyed <see cref="ModuleDatabase"/>, <see cref="ModuleLocks"/> and <see cref="Migrator"/>. Nothing connects before start.</summary>
     public static void AddModuleDatabase(this ModuleBuilder module, Assembly scripts)
     {
         var name = module.Name;
@@ -29,6 +29,9 @@ internal static class ModuleDatabaseRegistration
             locks.ConnectionStringBuilder.Timeout = 5;
             return new ModuleDatabase(name, pooled.Build(), locks.Build());
         });
+        module.Services.AddKeyedSingleton(name, (services, _) => new ModuleLocks(
+            services.GetRequiredKeyedService<ModuleDatabase>(name),
+            services.GetRequiredService<ILogger<ModuleLocks>>()));
         module.Services.AddKeyedSingleton(name, (services, _) => new Migrator(
             services.GetRequiredKeyedService<ModuleDatabase>(name),
             ConnectionString(services.GetRequiredService<IConfiguration>(), name),
