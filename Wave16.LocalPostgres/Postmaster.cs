@@ -1,0 +1,89 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+
+namespace Wave16.LocalPostgres;
+
+/// <summary>One run of the server, from its start to its end.</summary>
+internal sealed partial class Postmaster
+{
+    private readonly TaskCompletionSource _launched = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private StreamWriter? _hold;
+
+    private Postmaster()
+    {
+    }
+
+    /// <summary>Completes when the server says that it accepts connections.</summary>
+    public Task Ready => _ready.Task;
+
+    /// <summary>Completes when the server and all its backends are gone.</summary>
+    public Task Exited => _exited.Task;
+
+    public static async Task<Postmaster> LaunchAsync(ProcessStartInfo start, PostgresLog log)
+    {
+        start.RedirectStandardInput = true;
+        start.RedirectStandardError = true;
+        var postmaster = new Postmaster();
+        // The parent-death signal follows the thread that forked, not the process: this one lives as long as the server.
+        new Thread(() => postmaster.Run(start, log)) { IsBackground = true, Name = "postgres" }.Start();
+        await postmaster._launched.Task;
+        return postmaster;
+    }
+
+    /// <summary>The process that was started: the postmaster, or the shell that watches for it.</summary>
+    public int ProcessId { get; private set; }
+
+    /// <summary>Lets go of the pipe by which a watching shell knows that we live.</summary>
+    public void LetGo() => _hold?.Close();
+
+    public static void Signal(int processId, PostmasterSignal signal)
+    {
+        const int noSuchProcess = 3;
+        if (Kill(processId, (int)signal) != 0 && Marshal.GetLastPInvokeError() is not noSuchProcess)
+            throw new InvalidOperationException($"Process {processId} cannot be signalled: {Marshal.GetLastPInvokeErrorMessage()}.");
+    }
+
+    private void Run(ProcessStartInfo start, PostgresLog log)
+    {
+        try
+        {
+            using var process = Process.Start(start) ?? throw new InvalidOperationException($"{start.FileName} did not start.");
+            ProcessId = process.Id;
+            _hold = process.StandardInput;
+            _launched.SetResult();
+            while (process.StandardError.ReadLine() is { } line)
+            {
+                log.Add(line);
+                if (line.Contains("database system is ready to accept connections", StringComparison.Ordinal))
+                    _ready.TrySetResult();
+            }
+            process.WaitForExit();
+        }
+        catch (Exception failure) when (_launched.TrySetException(failure))
+        {
+            // Whoever launched gets it.
+        }
+        finally
+        {
+            _exited.SetResult();
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
+    private static partial int Kill(int processId, int signal);
+}
+
+/// <summary>What each signal asks of a postmaster (PostgreSQL manual, "Shutting Down the Server").</summary>
+internal enum PostmasterSignal
+{
+    /// <summary>Fast shutdown: sessions are ended, a checkpoint is written.</summary>
+    Interrupt = 2,
+
+    /// <summary>Immediate shutdown: no checkpoint; the next start recovers.</summary>
+    Quit = 3,
+
+    Kill = 9,
+}

@@ -1,0 +1,270 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Security.Cryptography;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Wave16.LocalPostgres;
+
+/// <summary>A cluster of our own, run by the machine's PostgreSQL binaries on loopback.</summary>
+internal sealed class PrivateCluster : IPostgresSource
+{
+    public const string Owner = "wave16";
+    private const int MostPorts = 10, MostRecoveries = 50;
+    private static readonly TimeSpan s_stopPatience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan s_recoveryPause = TimeSpan.FromMilliseconds(100);
+
+    private readonly LocalPostgresOptions _options;
+    private readonly PostgresInstallation _installation;
+    private readonly ServerAccount _account;
+    private readonly ClusterDirectory _directory;
+    private readonly ILogger _logger;
+    private readonly PostgresLog _log;
+    private readonly SemaphoreSlim _gate = new(1, 1);
+    private string _password = "";
+    private int? _port;
+    private Postmaster? _running;
+
+    public PrivateCluster(LocalPostgresOptions options, PostgresInstallation installation, ServerAccount account, ClusterDirectory directory, ILogger logger)
+    {
+        (_options, _installation, _account, _directory, _logger) = (options, installation, account, directory, logger);
+        _log = new PostgresLog(directory.LogFile);
+    }
+
+    public PostgresKind Kind => PostgresKind.Private;
+
+    public string Description => string.Create(
+        CultureInfo.InvariantCulture,
+        $"private cluster, PostgreSQL {_installation.Version}, port {_port}, {_directory.Root}{(_directory.Remark is { } remark ? $" ({remark})" : "")}");
+
+    public string ConnectionString => new NpgsqlConnectionStringBuilder
+    {
+        Host = "127.0.0.1",
+        Port = _port ?? 0,
+        Username = Owner,
+        Password = _password,
+        Database = "postgres",
+        // Loopback: without these two every connection begins with two questions that are answered no.
+        SslMode = SslMode.Disable,
+        GssEncryptionMode = GssEncryptionMode.Disable,
+    }.ConnectionString;
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await _gate.WaitAsync(cancellationToken);
+        try
+        {
+            if (_running is { Exited.IsCompleted: false })
+                return;
+            await InitialiseAsync(cancellationToken);
+            _running = await StartServerAsync(cancellationToken);
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await _gate.WaitAsync(cancellationToken);
+        try
+        {
+            await EndAsync(PostmasterSignal.Interrupt);
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _gate.WaitAsync();
+        await EndAsync(_options.Durable ? PostmasterSignal.Interrupt : PostmasterSignal.Quit);
+        _log.Dispose();
+        if (_options.Durable)
+            _directory.Dispose();
+        else
+            _directory.Remove();
+        _gate.Dispose();
+    }
+
+    private async Task InitialiseAsync(CancellationToken cancellationToken)
+    {
+        if (Directory.Exists(_directory.Data))
+        {
+            if (!File.Exists(_directory.PasswordFile))
+                throw new PostgresUnavailableException($"{_directory.PasswordFile} is missing, and without it nobody can connect to the data beside it. Restore the file, or move {_directory.Root} away to start empty.");
+            _password = (await File.ReadAllTextAsync(_directory.PasswordFile, cancellationToken)).Trim();
+            return;
+        }
+
+        _password = RandomNumberGenerator.GetHexString(32, lowercase: true);
+        File.Delete(_directory.PasswordFile);
+        var secret = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
+        if (!OperatingSystem.IsWindows())
+            secret.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        await using (var file = new StreamWriter(_directory.PasswordFile, secret))
+            await file.WriteLineAsync(_password);
+        _account.Own(_directory.PasswordFile);
+
+        // initdb works beside the final place, so that an interrupted one is never taken for a cluster.
+        var unfinished = _directory.Data + ".unfinished";
+        if (Directory.Exists(unfinished))
+            Directory.Delete(unfinished, recursive: true);
+        Directory.CreateDirectory(unfinished);
+        if (!OperatingSystem.IsWindows())
+            File.SetUnixFileMode(unfinished, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        _account.Own(unfinished);
+        string[] arguments =
+        [
+            "-D", unfinished, "-U", Owner, $"--pwfile={_directory.PasswordFile}", "--auth=scram-sha-256", "--encoding=UTF8", .. LocaleArguments(),
+            .. _options.Durable ? Array.Empty<string>() : ["--no-sync"],
+        ];
+        var initdb = await Command.RunAsync(_account.Start(_installation.Program("initdb"), arguments), cancellationToken);
+        if (initdb.ExitCode != 0)
+            throw ServerFailure.From("initdb could not create the cluster", _directory, initdb.Text);
+        Directory.Move(unfinished, _directory.Data);
+    }
+
+    /// <summary>Text sorts by code point and knows upper and lower case beyond ASCII, on every system alike.</summary>
+    private IEnumerable<string> LocaleArguments() => this switch
+    {
+        { _installation.Major: >= 17 } => ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"],
+        _ when OperatingSystem.IsMacOS() => ["--locale=C", "--lc-ctype=UTF-8"],
+        _ when OperatingSystem.IsWindows() => ["--locale=C"],
+        _ => ["--locale=C", "--lc-ctype=C.UTF-8"],
+    };
+
+    private async Task<Postmaster> StartServerAsync(CancellationToken cancellationToken)
+    {
+        var fixedPort = _port;
+        var port = fixedPort ?? await PreferredPortAsync(cancellationToken);
+        for (var (ports, recoveries) = (1, 0); ;)
+        {
+            _log.StartOver();
+            var postmaster = await Postmaster.LaunchAsync(ServerCommand(port), _log);
+            _running = postmaster;
+            try
+            {
+                await Task.WhenAny(postmaster.Ready, postmaster.Exited).WaitAsync(cancellationToken);
+            }
+            catch (OperationCanceledException)
+            {
+                await EndAsync(PostmasterSignal.Quit);
+                throw;
+            }
+            if (postmaster.Ready.IsCompleted)
+            {
+                _port = port;
+                if (_options.Durable)
+                    await File.WriteAllTextAsync(_directory.PortFile, port.ToString(CultureInfo.InvariantCulture), cancellationToken);
+                return postmaster;
+            }
+
+            if (_log.Says("could not create any TCP/IP sockets") && fixedPort is null && ports++ < MostPorts)
+            {
+                port = LoopbackPort.Choose(_options.Durable);
+            }
+            else if (_log.Says("\"postmaster.pid\" already exists") && recoveries++ < MostRecoveries)
+            {
+                await StaleServer.ClearAsync(_directory, cancellationToken);
+            }
+            else if (_log.Says("pre-existing shared memory block") && recoveries++ < MostRecoveries)
+            {
+                // The backends of a killed postmaster are on their way out.
+                await Task.Delay(s_recoveryPause, cancellationToken);
+            }
+            else
+            {
+                throw ServerFailure.From("PostgreSQL did not start", _directory, _log.ToString());
+            }
+        }
+    }
+
+    private async Task<int> PreferredPortAsync(CancellationToken cancellationToken)
+    {
+        if (_options.Durable && File.Exists(_directory.PortFile)
+            && int.TryParse(await File.ReadAllTextAsync(_directory.PortFile, cancellationToken), CultureInfo.InvariantCulture, out var last)
+            && LoopbackPort.IsFree(last))
+        {
+            return last;
+        }
+        return LoopbackPort.Choose(_options.Durable);
+    }
+
+    private ProcessStartInfo ServerCommand(int port)
+    {
+        Dictionary<string, string> settings = new(StringComparer.Ordinal)
+        {
+            ["shared_buffers"] = "64MB",
+            ["max_connections"] = "200",
+            ["jit"] = "off",
+            ["timezone"] = "UTC",
+        };
+        if (!_options.Durable)
+        {
+            settings["fsync"] = "off";
+            settings["full_page_writes"] = "off";
+            settings["synchronous_commit"] = "off";
+        }
+        foreach (var (name, value) in _options.Settings ?? new Dictionary<string, string>())
+            settings[name] = value;
+        // What we rely on comes last: where it listens, and that it tells us in English on stderr.
+        settings["port"] = port.ToString(CultureInfo.InvariantCulture);
+        settings["listen_addresses"] = "127.0.0.1";
+        settings["unix_socket_directories"] = "";
+        settings["logging_collector"] = "off";
+        settings["log_destination"] = "stderr";
+        settings["log_min_messages"] = "warning";
+        settings["log_line_prefix"] = "%m [%p] ";
+        settings["log_timezone"] = "UTC";
+        settings["lc_messages"] = "C";
+
+        var program = _installation.Program("postgres");
+        string[] arguments = ["-D", _directory.Data, .. settings.SelectMany(setting => new[] { "-c", $"{setting.Key}={setting.Value}" })];
+        if (OperatingSystem.IsWindows())
+            return _account.Start(program, arguments);
+        return WatchedByShell
+            ? _account.StartServerUnderShell(program, arguments)
+            : _account.StartServer(program, arguments, _options.Durable ? "INT" : "QUIT");
+    }
+
+    private bool WatchedByShell => _options.WatchThroughShell || !_account.HasParentDeathSignal;
+
+    private async Task EndAsync(PostmasterSignal signal)
+    {
+        if (_running is not { } postmaster)
+            return;
+        _running = null;
+        foreach (var next in new[] { signal, PostmasterSignal.Quit, PostmasterSignal.Kill })
+        {
+            if (postmaster.Exited.IsCompleted)
+                return;
+            await SendAsync(postmaster, next);
+            if (await Task.WhenAny(postmaster.Exited, Task.Delay(s_stopPatience)) == postmaster.Exited)
+                return;
+            _logger.LogWarning("PostgreSQL in {Directory} has not stopped within {Patience}", _directory.Root, s_stopPatience);
+        }
+    }
+
+    private async Task SendAsync(Postmaster postmaster, PostmasterSignal signal)
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            var mode = signal == PostmasterSignal.Interrupt ? "fast" : "immediate";
+            await Command.RunAsync(_account.Start(_installation.Program("pg_ctl"), ["stop", "-D", _directory.Data, "-m", mode]), CancellationToken.None);
+        }
+        else if (!WatchedByShell)
+        {
+            Postmaster.Signal(postmaster.ProcessId, signal);
+        }
+        else
+        {
+            if (signal != PostmasterSignal.Interrupt && StaleServer.ProcessOf(_directory) is { } server)
+                Postmaster.Signal(server, signal);
+            postmaster.LetGo();
+        }
+    }
+}
