@@ -1,0 +1,318 @@
+using System.Buffers;
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+
+namespace Wave16.VulnCenter.Imports.Formats.Json;
+
+/// <summary>The first pass of <see cref="JsonMap"/>: a push-down walk along the asked paths over a growing buffer.</summary>
+internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext context) : IDisposable
+{
+    const int InitialBuffer = 256 << 10;
+    const int MaxScalarLength = 64 << 10;
+    const int MaxScalarTotal = 32 << 20;
+    const int MaxSections = 200_000;
+
+    readonly List<Frame> _frames = [];
+    byte[] _buffer = ArrayPool<byte>.Shared.Rent(InitialBuffer);
+    int _filled;
+    long _base;
+    bool _ended;
+    JsonReaderState _state = new(new JsonReaderOptions { MaxDepth = context.MaxDepth });
+
+    // The subtree being skipped ends when the reader is back at this depth; -1: not skipping.
+    int _skipTo = -1;
+    // The array element being skipped started here; -1: what is skipped is not an element.
+    long _elementStart = -1;
+    // What the value after the last property name is.
+    JsonPaths.Node? _pending;
+    bool _anyToken;
+    long _scalarTotal;
+
+    public List<JsonMap.Extent> Extents { get; } = [];
+    public List<JsonSection> Sections { get; } = [];
+    public Dictionary<string, string> Scalars { get; } = [];
+    public HashSet<string> Present { get; } = [];
+    public int RootLength { get; private set; }
+    public bool RootIsObject { get; private set; }
+
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        report.Position = 0;
+        await FillAsync(cancellationToken);
+        await SkipByteOrderMarkAsync(cancellationToken);
+        while (true)
+        {
+            if (Advance() is { } fault)
+                throw await fault.LocateAsync(report, cancellationToken);
+            if (_ended)
+                return;
+            await FillAsync(cancellationToken);
+        }
+    }
+
+    public void Dispose() => ArrayPool<byte>.Shared.Return(_buffer);
+
+    async ValueTask FillAsync(CancellationToken cancellationToken)
+    {
+        if (_filled == _buffer.Length)
+        {
+            var larger = ArrayPool<byte>.Shared.Rent(_buffer.Length * 2);
+            _buffer.AsSpan(0, _filled).CopyTo(larger);
+            ArrayPool<byte>.Shared.Return(_buffer);
+            _buffer = larger;
+        }
+        var read = await report.ReadAsync(_buffer.AsMemory(_filled), cancellationToken);
+        _filled += read;
+        _ended = read == 0;
+    }
+
+    async ValueTask SkipByteOrderMarkAsync(CancellationToken cancellationToken)
+    {
+        while (_filled < 3 && !_ended)
+            await FillAsync(cancellationToken);
+        var head = _buffer.AsSpan(0, _filled);
+        if (head.StartsWith(Encoding.UTF8.Preamble))
+            Consume(3);
+        else if (head is [0xFF, 0xFE, ..] or [0xFE, 0xFF, ..] or [0, ..] or [_, 0, ..])
+            throw new ReportFormatException(ReportFormatException.Encoding, "The report is UTF-16 or UTF-32; JSON is exchanged as UTF-8 (RFC 8259 section 8.1).", 0, 1, 1, "");
+    }
+
+    // Reads what is in the buffer; an error is returned, not thrown, because locating it needs the stream.
+    ScanFault? Advance()
+    {
+        var reader = new Utf8JsonReader(_buffer.AsSpan(0, _filled), _ended, _state);
+        try
+        {
+            while (reader.Read())
+            {
+                _anyToken = true;
+                var fault = _skipTo >= 0 ? Skip(ref reader) : Step(ref reader);
+                if (fault is not null)
+                    return fault;
+            }
+        }
+        catch (JsonException exception)
+        {
+            return Classify(exception, reader.CurrentDepth);
+        }
+        _state = reader.CurrentState;
+        Consume((int)reader.BytesConsumed);
+        if (_filled > context.MaxElementBytes || (_elementStart >= 0 && _base - _elementStart > context.MaxElementBytes))
+            return TooLarge(_elementStart >= 0 ? _elementStart : _base);
+        return null;
+    }
+
+    ScanFault? Skip(ref Utf8JsonReader reader)
+    {
+        do
+        {
+            if (reader.CurrentDepth != _skipTo || reader.TokenType is not (JsonTokenType.EndObject or JsonTokenType.EndArray))
+                continue;
+            _skipTo = -1;
+            if (_elementStart < 0)
+                return null;
+            var start = _elementStart;
+            _elementStart = -1;
+            return AddElement(start, _base + reader.BytesConsumed);
+        }
+        while (reader.Read());
+        return null;
+    }
+
+    ScanFault? Step(ref Utf8JsonReader reader)
+    {
+        switch (reader.TokenType)
+        {
+            case JsonTokenType.PropertyName:
+                return Name(ref reader);
+            case JsonTokenType.EndObject:
+                _frames.RemoveAt(_frames.Count - 1);
+                return null;
+            case JsonTokenType.EndArray:
+                if (_frames[^1].Section is { } section)
+                    section.Count = Extents.Count - section.First;
+                if (_frames.Count == 1)
+                    RootLength = _frames[^1].Index + 1;
+                _frames.RemoveAt(_frames.Count - 1);
+                return null;
+            default:
+                return Value(ref reader);
+        }
+    }
+
+    ScanFault? Name(ref Utf8JsonReader reader)
+    {
+        var frame = _frames[^1];
+        var name = reader.ValueIsEscaped ? Encoding.UTF8.GetBytes(JsonText.Decode(reader.ValueSpan, escaped: true)) : reader.ValueSpan;
+        _pending = frame.Node.Find(name, out var position);
+        if (_pending is null)
+            return null;
+        if (!frame.IsFirst(position))
+            return Fault(ReportFormatException.DuplicateKey, "The key occurs twice, so pointers into it would be ambiguous.", reader.TokenStartIndex, PendingPointer());
+        return null;
+    }
+
+    ScanFault? Value(ref Utf8JsonReader reader)
+    {
+        var node = Next();
+        var isContainer = reader.TokenType is JsonTokenType.StartObject or JsonTokenType.StartArray;
+        if (node is { Pattern: not null, IsLeaf: true } && _frames[^1].Section is not null)
+        {
+            if (!isContainer)
+                return AddElement(_base + reader.TokenStartIndex, _base + reader.BytesConsumed);
+            (_skipTo, _elementStart) = (reader.CurrentDepth, _base + reader.TokenStartIndex);
+            return null;
+        }
+        if (node is null || (node.IsLeaf && isContainer))
+        {
+            if (isContainer)
+                _skipTo = reader.CurrentDepth;
+            if (node is not null)
+                Present.Add(PendingPointer());
+            return null;
+        }
+        if (node.IsLeaf)
+            return AddScalar(ref reader);
+        return isContainer ? Enter(node, ref reader) : ExpectNull(node, ref reader);
+    }
+
+    JsonPaths.Node? Next()
+    {
+        if (_frames.Count == 0)
+            return paths.Root;
+        var frame = _frames[^1];
+        if (!frame.IsArray)
+            return _pending;
+        frame.Index++;
+        return frame.Node.Each;
+    }
+
+    ScanFault? Enter(JsonPaths.Node node, ref Utf8JsonReader reader)
+    {
+        var isArray = reader.TokenType == JsonTokenType.StartArray;
+        var pointer = _frames.Count == 0 ? "" : PendingPointer();
+        if (isArray ? node.Each is null : !node.HasNames)
+            return Fault(ReportFormatException.WrongType, isArray ? "Expected an object, found an array." : "Expected an array, found an object.", reader.TokenStartIndex, pointer);
+
+        if (_frames.Count == 0)
+            RootIsObject = !isArray;
+        JsonSection? section = null;
+        if (isArray && node.Each is { IsLeaf: true, Pattern: { } pattern })
+            Sections.Add(section = new JsonSection(pattern, pointer, Extents.Count));
+        if (Sections.Count > MaxSections)
+            return Fault(ReportFormatException.TooMany, $"More than {MaxSections} groups of results.", reader.TokenStartIndex, pointer);
+        // Array elements are not noted: there can be millions, and nobody asks for them by pointer.
+        if (_frames.Count == 0 || !_frames[^1].IsArray)
+            Present.Add(pointer);
+        _frames.Add(new Frame(node, isArray, section, pointer));
+        return null;
+    }
+
+    ScanFault? ExpectNull(JsonPaths.Node node, ref Utf8JsonReader reader) => reader.TokenType == JsonTokenType.Null
+        ? null
+        : Fault(ReportFormatException.WrongType, $"Expected {(node.Each is null ? "an object" : node.HasNames ? "an object or an array" : "an array")}, found a {reader.TokenType}.", reader.TokenStartIndex, _frames.Count == 0 ? "" : PendingPointer());
+
+    ScanFault? AddScalar(ref Utf8JsonReader reader)
+    {
+        if (reader.TokenType == JsonTokenType.Null)
+            return null;
+        var text = reader.TokenType == JsonTokenType.String
+            ? JsonText.Decode(reader.ValueSpan, reader.ValueIsEscaped)
+            : Encoding.UTF8.GetString(reader.ValueSpan);
+        if (text.Length > MaxScalarLength)
+            text = text[..MaxScalarLength];
+        var pointer = PendingPointer();
+        Scalars[pointer] = text;
+        _scalarTotal += text.Length + pointer.Length + 64;
+        return _scalarTotal > MaxScalarTotal
+            ? Fault(ReportFormatException.TooMany, "The report's headers are larger than 32 million characters.", reader.TokenStartIndex, pointer)
+            : null;
+    }
+
+    ScanFault? AddElement(long start, long end)
+    {
+        if (end - start > context.MaxElementBytes)
+            return TooLarge(start);
+        Extents.Add(new JsonMap.Extent(start, (int)(end - start)));
+        return Extents.Count > context.MaxElements
+            ? new ScanFault(ReportFormatException.TooMany, $"More than {context.MaxElements} elements.", Path()) { Offset = start }
+            : null;
+    }
+
+    void Consume(int count)
+    {
+        _buffer.AsSpan(count, _filled - count).CopyTo(_buffer);
+        _filled -= count;
+        _base += count;
+    }
+
+    ScanFault Classify(JsonException exception, int depth)
+    {
+        var fault = new ScanFault(ReportFormatException.Malformed, exception.Message.Split(" LineNumber:")[0], Path())
+        {
+            Line = exception.LineNumber ?? 0,
+            BytesInLine = exception.BytePositionInLine ?? 0,
+        };
+        if (!_anyToken && _buffer.AsSpan(0, _filled).Trim(" \t\r\n"u8).IsEmpty)
+            return fault with { Code = ReportFormatException.Empty, Detail = "The report is empty." };
+        if (depth >= context.MaxDepth - 1 && exception.Message.Contains("depth", StringComparison.Ordinal))
+            return fault with { Code = ReportFormatException.TooDeep, Detail = $"Nested deeper than {context.MaxDepth} levels." };
+        return IsValidSoFar()
+            ? fault with { Code = ReportFormatException.Truncated, Detail = "The report ends in the middle of a value.", Line = null, Offset = _base + _filled }
+            : fault;
+    }
+
+    // What failed only because nothing follows is a valid beginning.
+    bool IsValidSoFar()
+    {
+        if (!_ended)
+            return false;
+        var reader = new Utf8JsonReader(_buffer.AsSpan(0, _filled), isFinalBlock: false, _state);
+        try
+        {
+            while (reader.Read())
+            {
+            }
+            return true;
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+    }
+
+    ScanFault TooLarge(long offset) =>
+        new(ReportFormatException.TooLarge, $"A single value is larger than {context.MaxElementBytes} bytes.", Path()) { Offset = offset };
+
+    ScanFault Fault(string code, string detail, long tokenStart, string pointer) => new(code, detail, pointer) { Offset = _base + tokenStart };
+
+    string PendingPointer()
+    {
+        var frame = _frames[^1];
+        return frame.IsArray
+            ? string.Create(CultureInfo.InvariantCulture, $"{frame.Pointer}/{frame.Index}")
+            : $"{frame.Pointer}/{Encoding.UTF8.GetString((_pending ?? frame.Node).Name)}";
+    }
+
+    string Path() => _frames.Count == 0 ? "" : _frames[^1].IsArray && _frames[^1].Index >= 0 ? PendingPointer() : _frames[^1].Pointer;
+
+    sealed class Frame(JsonPaths.Node node, bool isArray, JsonSection? section, string pointer)
+    {
+        public JsonPaths.Node Node { get; } = node;
+        public bool IsArray { get; } = isArray;
+        public JsonSection? Section { get; } = section;
+        public string Pointer { get; } = pointer;
+        public int Index { get; set; } = -1;
+
+        ulong _seen;
+
+        public bool IsFirst(int name)
+        {
+            var bit = 1UL << name;
+            var first = (_seen & bit) == 0;
+            _seen |= bit;
+            return first;
+        }
+    }
+}

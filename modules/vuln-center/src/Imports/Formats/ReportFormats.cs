@@ -1,0 +1,22 @@
+namespace Wave16.VulnCenter.Imports.Formats;
+
+/// <summary>Every format this build reads, by name.</summary>
+internal static class ReportFormats
+{
+    public static IReadOnlyList<IReportFormat> All { get; } = [new TrivyFormat()];
+
+    public static IReportFormat? Find(string name) =>
+        All.FirstOrDefault(format => string.Equals(format.Name, name, StringComparison.OrdinalIgnoreCase));
+
+    public static ReportedSeverity Map(this IReadOnlyList<SeverityMapping> table, string? raw)
+    {
+        if (raw is null)
+            return ReportedSeverity.Unknown;
+        foreach (var mapping in table)
+        {
+            if (string.Equals(mapping.Raw, raw, StringComparison.OrdinalIgnoreCase))
+                return mapping.Severity;
+        }
+        return ReportedSeverity.Unknown;
+    }
+}

@@ -1,0 +1,46 @@
+namespace Wave16.VulnCenter.Imports.Formats;
+
+/// <summary>
+/// What a report holds, in document order: first who scanned, then the results. Every raw result is exactly one
+/// <see cref="Observed"/> or one <see cref="Rejected"/>, so the counts can be checked against the report.
+/// </summary>
+internal abstract record ReportItem
+{
+    ReportItem() { }
+
+    /// <summary>A scan in the report (SARIF: one per run), before its results.</summary>
+    public sealed record ScannerSeen(string Tool) : ReportItem
+    {
+        public string? Version { get; init; }
+
+        /// <summary>What the scan looked at, when the scanner names it: SARIF's automation id, Trivy's artifact name.</summary>
+        public string? Category { get; init; }
+
+        /// <summary>The image as scanned, with tag or digest.</summary>
+        public string? Image { get; init; }
+
+        /// <summary>How many raw results follow before the next <see cref="ScannerSeen"/>.</summary>
+        public int Results { get; init; }
+
+        /// <summary>Set when the report itself says the scan did not finish. Such a scan must not close anything.</summary>
+        public string? Failure { get; init; }
+    }
+
+    public sealed record Observed(RawObservation Observation) : ReportItem;
+
+    /// <summary>One raw result that is not an observation, with one of <see cref="RejectionCodes"/>; the others are unaffected.</summary>
+    public sealed record Rejected(string Pointer, long Offset, string Code, string Reason) : ReportItem;
+}
+
+/// <summary>Stable codes of rejected results.</summary>
+internal static class RejectionCodes
+{
+    /// <summary>The result is not an object, or a field that identifies it is missing or of the wrong type.</summary>
+    public const string Unreadable = "result.unreadable";
+
+    /// <summary>The scanner reports a check that passed or did not apply.</summary>
+    public const string NotAProblem = "result.not-a-problem";
+
+    /// <summary>The scanner reports a result as no longer there (SARIF baseline state "absent").</summary>
+    public const string Absent = "result.absent";
+}
