@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using Microsoft.Extensions.Logging;
@@ -31,6 +32,9 @@ internal sealed class ClusterDirectory : IDisposable
 
     public string ProcessFile => Path.Combine(Data, "postmaster.pid");
 
+    /// <summary>A name for what belongs to this directory but lives elsewhere.</summary>
+    public string Fingerprint => FingerprintOf(Root);
+
     /// <summary>The wanted directory, or one beside it when another run holds it, or one elsewhere when the account cannot use it.</summary>
     public static async Task<ClusterDirectory> ClaimAsync(string wanted, string fallback, ServerAccount account, CancellationToken cancellationToken)
     {
@@ -39,7 +43,7 @@ internal sealed class ClusterDirectory : IDisposable
         string? remark = null;
         if (!await account.CanUseAsync(wanted, cancellationToken))
         {
-            root = Path.Combine(fallback, Fingerprint(wanted));
+            root = Path.Combine(fallback, FingerprintOf(wanted));
             remark = $"{wanted} cannot be used by the server's account";
             if (!await account.CanUseAsync(root, cancellationToken))
                 throw new PostgresUnavailableException($"PostgreSQL's account can keep its data neither in {wanted} nor in {root}. Start this program as an ordinary user, or from a directory that others may enter.");
@@ -87,6 +91,30 @@ internal sealed class ClusterDirectory : IDisposable
         }
     }
 
+    public async Task<string?> ReadPasswordAsync(CancellationToken cancellationToken) =>
+        File.Exists(PasswordFile) ? (await File.ReadAllTextAsync(PasswordFile, cancellationToken)).Trim() : null;
+
+    /// <summary>A new password, readable only by the owner of the file.</summary>
+    public async Task<string> WritePasswordAsync(CancellationToken cancellationToken)
+    {
+        var password = RandomNumberGenerator.GetHexString(32, lowercase: true);
+        File.Delete(PasswordFile);
+        var secret = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
+        if (!OperatingSystem.IsWindows())
+            secret.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        await using var file = new StreamWriter(PasswordFile, secret);
+        await file.WriteLineAsync(password.AsMemory(), cancellationToken);
+        return password;
+    }
+
+    /// <summary>The port of the last run.</summary>
+    public async Task<int?> ReadPortAsync(CancellationToken cancellationToken) =>
+        File.Exists(PortFile) && int.TryParse(await File.ReadAllTextAsync(PortFile, cancellationToken), CultureInfo.InvariantCulture, out var port)
+            && port is > 0 and <= ushort.MaxValue ? port : null;
+
+    public Task WritePortAsync(int port, CancellationToken cancellationToken) =>
+        File.WriteAllTextAsync(PortFile, port.ToString(CultureInfo.InvariantCulture), cancellationToken);
+
     /// <summary>Removes the directory and everything in it.</summary>
     public void Remove()
     {
@@ -126,6 +154,6 @@ internal sealed class ClusterDirectory : IDisposable
             || (OperatingSystem.IsMacOS() && failure.HResult is wouldBlockMac);
     }
 
-    private static string Fingerprint(string path) =>
+    private static string FingerprintOf(string path) =>
         $"{Path.GetFileName(path)}-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(path)))[..12]}";
 }

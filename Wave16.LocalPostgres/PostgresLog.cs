@@ -16,10 +16,10 @@ internal sealed class PostgresLog : IDisposable
     {
         if (new FileInfo(path) is { Exists: true, Length: > RotatedBytes })
             File.Move(path, path + ".1", overwrite: true);
-        var options = new FileStreamOptions { Mode = FileMode.Append, Access = FileAccess.Write, Share = FileShare.ReadWrite | FileShare.Delete };
+        var options = new FileStreamOptions { Mode = FileMode.Append, Access = FileAccess.Write, Share = FileShare.ReadWrite | FileShare.Delete, BufferSize = 0 };
         if (!OperatingSystem.IsWindows())
             options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-        _file = new StreamWriter(path, Encoding.UTF8, options) { AutoFlush = true };
+        _file = new StreamWriter(path, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), options) { AutoFlush = true };
     }
 
     public void Add(string line)
@@ -37,6 +37,7 @@ internal sealed class PostgresLog : IDisposable
             {
                 // The server blocks when nobody reads what it writes, so reading goes on without the file.
                 _tail.Enqueue($"(no more lines reach the log file: {failure.Message})");
+                _file?.BaseStream.Dispose();
                 _file = null;
             }
         }
@@ -65,7 +66,7 @@ internal sealed class PostgresLog : IDisposable
     {
         lock (_gate)
         {
-            _file?.Dispose();
+            _file?.BaseStream.Dispose();
             _file = null;
         }
     }

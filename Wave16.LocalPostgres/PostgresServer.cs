@@ -31,18 +31,25 @@ public sealed class PostgresServer : IAsyncDisposable
         if (options.Durable && string.IsNullOrWhiteSpace(options.DataDirectory))
             throw new ArgumentException("A durable cluster needs a data directory.", nameof(options));
 
-        var source = await ChooseAsync(options, logger, cancellationToken);
         try
         {
-            await source.StartAsync(cancellationToken);
+            var source = await ChooseAsync(options, logger, cancellationToken);
+            try
+            {
+                await source.StartAsync(cancellationToken);
+            }
+            catch
+            {
+                await source.DisposeAsync();
+                throw;
+            }
+            logger.LogInformation("PostgreSQL: {Description}", source.Description);
+            return new(source, "");
         }
-        catch
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            await source.DisposeAsync();
-            throw;
+            throw new PostgresUnavailableException($"PostgreSQL's files cannot be kept in {(options.Durable ? options.DataDirectory : Path.GetTempPath())}: {failure.Message}", failure);
         }
-        logger.LogInformation("PostgreSQL: {Description}", source.Description);
-        return new(source, "");
     }
 
     /// <summary>The same server and owner, another database.</summary>
@@ -106,10 +113,11 @@ public sealed class PostgresServer : IAsyncDisposable
     {
         var installed = await PostgresInstallation.FindAllAsync(options.BinaryFolders, cancellationToken);
         var usable = installed.Where(i => i.Major >= PostgresInstallation.OldestMajor).ToList();
-        if (usable.Count == 0)
-            throw PostgresUnavailableException.NothingToRun(installed, "");
+        var engine = usable.Count == 0 && options.AllowContainer ? ContainerCluster.FindEndpoint() : null;
+        if (usable.Count == 0 && engine is null)
+            throw PostgresUnavailableException.NothingToRun(installed, options.AllowContainer);
 
-        var account = await ServerAccount.CurrentAsync(cancellationToken);
+        var account = engine is null ? await ServerAccount.CurrentAsync(cancellationToken) : ServerAccount.Ours;
         var fallback = options.FallbackFolder ?? FallbackFolder();
         var directory = options.Durable
             ? await ClusterDirectory.ClaimAsync(options.DataDirectory ?? "", fallback, account, cancellationToken)
@@ -118,7 +126,10 @@ public sealed class PostgresServer : IAsyncDisposable
         {
             if (directory.Remark is { } remark)
                 logger.LogWarning("{Remark}; PostgreSQL keeps its data in {Directory}", remark, directory.Root);
-            return new PrivateCluster(options, await FitAsync(directory, usable, cancellationToken), account, directory, logger);
+            var installation = await FitAsync(directory, usable, cancellationToken);
+            return engine is null
+                ? new PrivateCluster(options, installation ?? usable[0], account, directory, logger)
+                : new ContainerCluster(options, directory, engine);
         }
         catch
         {
@@ -127,12 +138,12 @@ public sealed class PostgresServer : IAsyncDisposable
         }
     }
 
-    /// <summary>Data is read only by the major version that made it; new data is made by the newest.</summary>
-    private static async Task<PostgresInstallation> FitAsync(ClusterDirectory directory, List<PostgresInstallation> usable, CancellationToken cancellationToken)
+    /// <summary>The installation that made the data there, because no other major version can read them; null when there are none.</summary>
+    private static async Task<PostgresInstallation?> FitAsync(ClusterDirectory directory, List<PostgresInstallation> usable, CancellationToken cancellationToken)
     {
         var versionFile = Path.Combine(directory.Data, "PG_VERSION");
         if (!File.Exists(versionFile))
-            return usable[0];
+            return null;
         var made = (await File.ReadAllTextAsync(versionFile, cancellationToken)).Trim();
         return usable.Find(i => $"{i.Major}" == made) ?? throw PostgresUnavailableException.OtherMajor(directory.Data, made, usable);
     }

@@ -17,9 +17,9 @@ public sealed class PostgresUnavailableException : Exception
     {
     }
 
-    internal static PostgresUnavailableException NothingToRun(IReadOnlyList<PostgresInstallation> tooOld, string container) =>
+    internal static PostgresUnavailableException NothingToRun(IReadOnlyList<PostgresInstallation> tooOld, bool containerAllowed) =>
         new($"""
-            No PostgreSQL {PostgresInstallation.OldestMajor} or newer can be had.{Rejected(tooOld)} {container}
+            No PostgreSQL {PostgresInstallation.OldestMajor} or newer can be had.{Rejected(tooOld)}{(containerAllowed ? " Neither Docker nor Podman answers." : "")}
             Any one of these helps:
               1. Point to a server: set ConnectionStrings__postgres, for example to "Host=localhost;Username=postgres;Password=…;Database=postgres".
               2. Install PostgreSQL; it need not be running:
@@ -31,7 +31,7 @@ public sealed class PostgresUnavailableException : Exception
 
     internal static PostgresUnavailableException OtherMajor(string directory, string made, IReadOnlyList<PostgresInstallation> installed) =>
         new($"""
-            The data in {directory} was made by PostgreSQL {made}; this machine has PostgreSQL {string.Join(", ", installed.Select(i => i.Version))}, which cannot read it.
+            The data in {directory} was made by PostgreSQL {made}; this machine has {(installed.Count == 0 ? "no PostgreSQL" : $"PostgreSQL {string.Join(" and ", installed.Select(i => i.Version))}, which cannot read it")}.
             Install PostgreSQL {made} beside it, or carry the data over with pg_upgrade or pg_dump, or move {directory} away to start empty.
             """);
 

@@ -51,6 +51,7 @@ internal sealed partial class Postmaster
         try
         {
             using var process = Process.Start(start) ?? throw new InvalidOperationException($"{start.FileName} did not start.");
+            using var end = EndWithUs(process);
             ProcessId = process.Id;
             _hold = process.StandardInput;
             _launched.SetResult();
@@ -70,6 +71,22 @@ internal sealed partial class Postmaster
         {
             _exited.SetResult();
         }
+    }
+
+    /// <summary>Windows tells no child that its parent has gone.</summary>
+    private static ExitHook? EndWithUs(Process process) => OperatingSystem.IsWindows() ? new(process) : null;
+
+    private sealed class ExitHook : IDisposable
+    {
+        private readonly EventHandler _handler;
+
+        public ExitHook(Process process)
+        {
+            _handler = (_, _) => process.Kill(entireProcessTree: true);
+            AppDomain.CurrentDomain.ProcessExit += _handler;
+        }
+
+        public void Dispose() => AppDomain.CurrentDomain.ProcessExit -= _handler;
     }
 
     [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Security.Cryptography;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 
@@ -10,8 +9,9 @@ namespace Wave16.LocalPostgres;
 internal sealed class PrivateCluster : IPostgresSource
 {
     public const string Owner = "wave16";
-    private const int MostPorts = 10, MostRecoveries = 50;
+    private const int MostPorts = 10, MostRecoveries = 50, MostShortLives = 3;
     private static readonly TimeSpan s_stopPatience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan s_shortLife = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan s_recoveryPause = TimeSpan.FromMilliseconds(100);
 
     private readonly LocalPostgresOptions _options;
@@ -24,6 +24,8 @@ internal sealed class PrivateCluster : IPostgresSource
     private string _password = "";
     private int? _port;
     private Postmaster? _running;
+    private Task _watch = Task.CompletedTask;
+    private int _shortLives;
 
     public PrivateCluster(LocalPostgresOptions options, PostgresInstallation installation, ServerAccount account, ClusterDirectory directory, ILogger logger)
     {
@@ -57,7 +59,7 @@ internal sealed class PrivateCluster : IPostgresSource
             if (_running is { Exited.IsCompleted: false })
                 return;
             await InitialiseAsync(cancellationToken);
-            _running = await StartServerAsync(cancellationToken);
+            _watch = WatchAsync(await StartServerAsync(cancellationToken));
         }
         finally
         {
@@ -81,32 +83,67 @@ internal sealed class PrivateCluster : IPostgresSource
     public async ValueTask DisposeAsync()
     {
         await _gate.WaitAsync();
-        await EndAsync(_options.Durable ? PostmasterSignal.Interrupt : PostmasterSignal.Quit);
+        try
+        {
+            await EndAsync(_options.Durable ? PostmasterSignal.Interrupt : PostmasterSignal.Quit);
+        }
+        finally
+        {
+            _gate.Release();
+        }
+        await _watch;
         _log.Dispose();
         if (_options.Durable)
             _directory.Dispose();
         else
             _directory.Remove();
-        _gate.Dispose();
+    }
+
+    /// <summary>Starts the server again when it ends without our asking, unless it keeps doing so.</summary>
+    private async Task WatchAsync(Postmaster postmaster)
+    {
+        while (true)
+        {
+            var started = Stopwatch.GetTimestamp();
+            await postmaster.Exited;
+            await _gate.WaitAsync();
+            try
+            {
+                if (_running != postmaster)
+                    return;
+                _running = null;
+                _shortLives = Stopwatch.GetElapsedTime(started) < s_shortLife ? _shortLives + 1 : 0;
+                _logger.LogError("PostgreSQL in {Directory} ended by itself. It said:{NewLine}{Log}", _directory.Root, Environment.NewLine, _log);
+                if (_shortLives > MostShortLives)
+                {
+                    _logger.LogCritical("PostgreSQL in {Directory} keeps ending and is left stopped", _directory.Root);
+                    return;
+                }
+                postmaster = await StartServerAsync(CancellationToken.None);
+                _logger.LogInformation("PostgreSQL started again: {Description}", Description);
+            }
+            catch (Exception failure) when (failure is PostgresUnavailableException or IOException)
+            {
+                _logger.LogCritical(failure, "PostgreSQL in {Directory} cannot be started again", _directory.Root);
+                return;
+            }
+            finally
+            {
+                _gate.Release();
+            }
+        }
     }
 
     private async Task InitialiseAsync(CancellationToken cancellationToken)
     {
         if (Directory.Exists(_directory.Data))
         {
-            if (!File.Exists(_directory.PasswordFile))
-                throw new PostgresUnavailableException($"{_directory.PasswordFile} is missing, and without it nobody can connect to the data beside it. Restore the file, or move {_directory.Root} away to start empty.");
-            _password = (await File.ReadAllTextAsync(_directory.PasswordFile, cancellationToken)).Trim();
+            _password = await _directory.ReadPasswordAsync(cancellationToken)
+                ?? throw new PostgresUnavailableException($"{_directory.PasswordFile} is missing, and without it nobody can connect to the data beside it. Restore the file, or move {_directory.Root} away to start empty.");
             return;
         }
 
-        _password = RandomNumberGenerator.GetHexString(32, lowercase: true);
-        File.Delete(_directory.PasswordFile);
-        var secret = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
-        if (!OperatingSystem.IsWindows())
-            secret.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-        await using (var file = new StreamWriter(_directory.PasswordFile, secret))
-            await file.WriteLineAsync(_password);
+        _password = await _directory.WritePasswordAsync(cancellationToken);
         _account.Own(_directory.PasswordFile);
 
         // initdb works beside the final place, so that an interrupted one is never taken for a cluster.
@@ -159,7 +196,7 @@ internal sealed class PrivateCluster : IPostgresSource
             {
                 _port = port;
                 if (_options.Durable)
-                    await File.WriteAllTextAsync(_directory.PortFile, port.ToString(CultureInfo.InvariantCulture), cancellationToken);
+                    await _directory.WritePortAsync(port, cancellationToken);
                 return postmaster;
             }
 
@@ -178,21 +215,14 @@ internal sealed class PrivateCluster : IPostgresSource
             }
             else
             {
+                _running = null;
                 throw ServerFailure.From("PostgreSQL did not start", _directory, _log.ToString());
             }
         }
     }
 
-    private async Task<int> PreferredPortAsync(CancellationToken cancellationToken)
-    {
-        if (_options.Durable && File.Exists(_directory.PortFile)
-            && int.TryParse(await File.ReadAllTextAsync(_directory.PortFile, cancellationToken), CultureInfo.InvariantCulture, out var last)
-            && LoopbackPort.IsFree(last))
-        {
-            return last;
-        }
-        return LoopbackPort.Choose(_options.Durable);
-    }
+    private async Task<int> PreferredPortAsync(CancellationToken cancellationToken) =>
+        await _directory.ReadPortAsync(cancellationToken) is { } last && LoopbackPort.IsFree(last) ? last : LoopbackPort.Choose(_options.Durable);
 
     private ProcessStartInfo ServerCommand(int port)
     {

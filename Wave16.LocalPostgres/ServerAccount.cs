@@ -16,6 +16,9 @@ internal sealed partial class ServerAccount
     private ServerAccount((uint User, uint Group)? dropTo, string? setpriv, string? setsid) =>
         (_dropTo, _setpriv, _setsid) = (dropTo, setpriv, setsid);
 
+    /// <summary>Our own account, for what runs no server under it.</summary>
+    public static ServerAccount Ours { get; } = new(null, null, null);
+
     public static async Task<ServerAccount> CurrentAsync(CancellationToken cancellationToken)
     {
         if (OperatingSystem.IsWindows())
@@ -33,7 +36,7 @@ internal sealed partial class ServerAccount
             ? throw new PostgresUnavailableException(
                 "PostgreSQL does not run as root, and there is no setpriv (util-linux) to run it as another user. "
                 + "Install it, start this program as an ordinary user, or set ConnectionStrings__postgres.")
-            : new(null, null, null);
+            : new(null, null, OnPath("setsid"));
     }
 
     /// <summary>Whether the kernel can be told to stop the server when we die.</summary>
@@ -99,13 +102,25 @@ internal sealed partial class ServerAccount
         Quiet(_setsid ?? "setsid", [_setpriv ?? "setpriv", .. Drop(_dropTo), "--no-new-privs", $"--pdeathsig={deathSignal}", program, .. arguments]);
 
     /// <summary>
-    /// The server under a shell that holds our end of a pipe and interrupts it when we are gone. Job control (<c>set -m</c>)
-    /// gives the server its own process group, out of reach of the terminal's Ctrl-C.
+    /// The server under a shell that reads our end of a pipe and interrupts the server when that ends, as it does with us.
     /// </summary>
     public ProcessStartInfo StartServerUnderShell(string program, IEnumerable<string> arguments)
     {
+        const string watch = """
+            trap '' INT TERM HUP
+            exec 3<&0
+            "$0" "$@" 3<&- </dev/null & server=$!
+            (read -r _ <&3; kill -INT $server) >/dev/null 2>&1 & watcher=$!
+            wait $server; status=$?
+            kill -KILL $watcher 2>/dev/null
+            exit $status
+            """;
         var server = Start(program, arguments);
-        return Quiet("/bin/sh", ["-c", "set -m 2>/dev/null; trap '' INT TERM HUP; \"$0\" \"$@\" & cat >/dev/null; kill -INT $! 2>/dev/null; wait $!", server.FileName, .. server.ArgumentList]);
+        // Where there is no setsid, as on macOS, there is Perl; without either, Ctrl-C reaches the server as well.
+        string[] command = ["/bin/sh", "-c", watch, server.FileName, .. server.ArgumentList];
+        return _setsid is not null ? Quiet(_setsid, command)
+            : OnPath("perl") is { } perl ? Quiet(perl, ["-MPOSIX", "-e", "POSIX::setsid(); exec @ARGV", .. command])
+            : Quiet(command[0], command[1..]);
     }
 
     private static IEnumerable<string> Drop((uint User, uint Group)? account) =>

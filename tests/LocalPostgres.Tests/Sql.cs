@@ -9,7 +9,7 @@ internal static class Sql
     {
         public async Task<object?> ScalarAsync(string sql, CancellationToken cancellationToken)
         {
-            await using var connection = new NpgsqlConnection(connectionString);
+            await using var connection = new NpgsqlConnection(new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false }.ConnectionString);
             await connection.OpenAsync(cancellationToken);
             await using var command = new NpgsqlCommand(sql, connection);
             return await command.ExecuteScalarAsync(cancellationToken);
