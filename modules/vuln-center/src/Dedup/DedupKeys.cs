@@ -105,6 +105,11 @@ internal static class KeyFields
         return fields;
     }
 
+    // lib/log4j-core-2.14.1.jar: an upgrade that is still vulnerable is the same finding.
+    static string? ManifestOf(RawObservation o) => o.Component?.Version is { Length: >= 3 } version
+        ? o.Manifest?.Replace(version, "{version}", StringComparison.Ordinal)
+        : o.Manifest;
+
     static bool TrueForAll(this List<KeyField> fields, int start, Predicate<KeyField> condition) =>
         fields.FindIndex(start, field => !condition(field)) < 0;
 
@@ -119,8 +124,7 @@ internal static class KeyFields
                 fields.Add(new(name, o.Component is not { } c ? null : c.PurlWithoutVersion ?? $"{c.Ecosystem}:{c.Name}"));
                 break;
             case "place":
-                fields.Add(new("manifest", o.Manifest));
-                fields.Add(new("image", o.ImageRepository));
+                fields.Add(o.ImageRepository is null ? new("manifest", ManifestOf(o)) : new("image", o.ImageRepository));
                 break;
             case "path":
                 fields.Add(new(name, o.Location?.Path));
@@ -156,6 +160,8 @@ internal static class KeyFields
             case Fingerprint:
                 fields.Add(new("algorithm", fingerprint?.Algorithm));
                 fields.Add(new(name, fingerprint?.Value));
+                if (fingerprint is not null)
+                    fields.Add(new("occurrence", fingerprint.Occurrence.ToString(CultureInfo.InvariantCulture)));
                 break;
             default:
                 throw new ArgumentException($"No such key field: {name}.", nameof(name));

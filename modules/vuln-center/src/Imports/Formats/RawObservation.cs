@@ -78,7 +78,10 @@ internal sealed record RawObservation
 
     public SecretTrace? Secret { get; init; }
 
-    /// <summary>0 for the first result of this kind, rule, place and snippet in the report, 1 for the second, and so on.</summary>
+    /// <summary>
+    /// 0 for the first result of this rule, file and code in the report, 1 for the next one elsewhere in the file, and so on;
+    /// a result repeated at the same position has the same number.
+    /// </summary>
     public int Occurrence { get; init; }
 
     public IReadOnlyList<string> References { get; init; } = [];
@@ -116,9 +119,9 @@ internal sealed record Component(
 /// Where in the code. The path is relative to the scanned root where the report allows it, '/' separated, case as
 /// reported. Lines and columns count from 1 and never identify a finding.
 /// </summary>
-internal sealed record CodeLocation(string Path, int? StartLine = null, int? EndLine = null, int? StartColumn = null)
+internal sealed record CodeLocation(string? Path, int? StartLine = null, int? EndLine = null, int? StartColumn = null)
 {
-    /// <summary>Hash of the flagged code, white space at line ends ignored; keyed when it can hold a secret.</summary>
+    /// <summary>Hash of the flagged code without indentation and blank lines; keyed when it can hold a secret.</summary>
     public Sha256Digest? SnippetHash { get; init; }
 
     /// <summary>Hash of the enclosing named scope (class, function), when the report names one.</summary>
@@ -129,7 +132,13 @@ internal sealed record CodeLocation(string Path, int? StartLine = null, int? End
 internal sealed record WebLocation(string? Method, string? Host, string? PathTemplate, string? Parameter, string? Url);
 
 /// <summary>Two fingerprints compare only when their algorithms are equal, version included: <c>matchBasedId/v1</c>.</summary>
-internal sealed record ToolFingerprint(string Algorithm, string Value);
+internal sealed record ToolFingerprint(string Algorithm, string Value)
+{
+    /// <summary>
+    /// Numbers the places in a file that share the fingerprint, as tools that hash only the line give it to equal lines.
+    /// </summary>
+    public int Occurrence { get; init; }
+}
 
 /// <summary>
 /// A secret's HMAC-SHA-256 under the tenant's key and a preview for people: at most a quarter of it, four characters at

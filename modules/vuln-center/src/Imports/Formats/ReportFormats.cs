@@ -3,7 +3,7 @@ namespace Wave16.VulnCenter.Imports.Formats;
 /// <summary>Every format this build reads, by name.</summary>
 internal static class ReportFormats
 {
-    public static IReadOnlyList<IReportFormat> All { get; } = [new TrivyFormat()];
+    public static IReadOnlyList<IReportFormat> All { get; } = [new GenericFormat(), new GrypeFormat(), new SarifFormat(), new TrivyFormat()];
 
     public static IReportFormat? Find(string name) =>
         All.FirstOrDefault(format => string.Equals(format.Name, name, StringComparison.OrdinalIgnoreCase));

@@ -57,9 +57,9 @@ internal sealed class TrivyFormat : IReportFormat
 
     static ReportItem.ScannerSeen Scanner(JsonMap map)
     {
-        var isLegacy = map.RootLength > 0 && map.Has("/0/Target");
-        var isEmpty = map.RootLength == 0 && !map.Has("/SchemaVersion") && !map.Has("/ArtifactName") && !map.Has("/ClusterName");
-        if ((map.RootLength > 0 && !isLegacy) || (isEmpty && map.HasNames))
+        var isLegacy = map.Length("") > 0 && map.Has("/0/Target");
+        var isEmpty = map.Length("") == 0 && !map.Has("/SchemaVersion") && !map.Has("/ArtifactName") && !map.Has("/ClusterName");
+        if ((map.Length("") > 0 && !isLegacy) || (isEmpty && map.HasNames))
             throw JsonMap.Foreign("Not a Trivy report: neither an array of results with a Target nor an object with SchemaVersion, ArtifactName or ClusterName.");
         var isImage = map.Scalar("/ArtifactType") == "container_image";
         return new ReportItem.ScannerSeen("trivy")
@@ -164,7 +164,7 @@ internal sealed class TrivyFormat : IReportFormat
             Location = target.Name is null ? null : new CodeLocation(target.Name, raw.Position("StartLine"u8), raw.Position("EndLine"u8)),
             ImageRepository = target.ImageRepository,
             Secret = secret,
-            Occurrence = occurrences.Next(ObservationKind.Secret, id, target.Name, secret?.Hash),
+            Occurrence = occurrences.Next($"{secret?.Hash}", id, target.Name, $"{raw.Field("StartLine"u8)}:{raw.Field("Offset"u8)}"),
         });
     }
 
@@ -189,7 +189,7 @@ internal sealed class TrivyFormat : IReportFormat
             Component = package is null ? null : new Component(package, null, Purl.TypeOf(canonical), null, canonical, []),
             Location = path is null ? null : new CodeLocation(path),
             ImageRepository = target.ImageRepository,
-            Occurrence = occurrences.Next(ObservationKind.License, license, path, content: null),
+            Occurrence = occurrences.Next($"{canonical}", license, path, ""),
             References = raw.Text("Link"u8) is { } link ? [Bounded.Identity(link, Bounded.PathLength) ?? link] : [],
         });
     }

@@ -16,6 +16,7 @@ internal sealed class JsonMap : IDisposable
     readonly List<Extent> _extents;
     readonly Dictionary<string, string> _scalars;
     readonly HashSet<string> _present;
+    readonly Dictionary<string, int> _lengths;
 
     internal JsonMap(Stream report, ReportContext context, JsonScan scan)
     {
@@ -24,12 +25,12 @@ internal sealed class JsonMap : IDisposable
         _scalars = scan.Scalars;
         _present = scan.Present;
         Sections = scan.Sections;
-        RootLength = scan.RootLength;
+        _lengths = scan.Lengths;
         HasNames = scan.RootIsObject;
     }
 
-    /// <summary>Elements of the root when it is an array.</summary>
-    public int RootLength { get; }
+    /// <summary>The number of elements of an array on the way to what was asked for; 0 when there is no such array.</summary>
+    public int Length(string pointer) => _lengths.GetValueOrDefault(pointer);
 
     /// <summary>Whether the root is an object.</summary>
     public bool HasNames { get; }
@@ -54,8 +55,6 @@ internal sealed class JsonMap : IDisposable
 
     /// <summary>Whether the document has a value other than null there.</summary>
     public bool Has(string pointer) => _present.Contains(pointer) || _scalars.ContainsKey(pointer);
-
-    public IEnumerable<JsonSection> At(string pattern) => Sections.Where(section => section.Pattern == pattern);
 
     /// <summary>The elements of a section in order. An element's bytes are valid until the next one is asked for.</summary>
     public async IAsyncEnumerable<JsonItem> ItemsAsync(

@@ -10,7 +10,7 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
 {
     const int InitialBuffer = 256 << 10;
     const int MaxScalarLength = 64 << 10;
-    const int MaxScalarTotal = 32 << 20;
+    const int MaxRetained = 32 << 20;
     const int MaxSections = 200_000;
 
     readonly List<Frame> _frames = [];
@@ -27,13 +27,13 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
     // What the value after the last property name is.
     JsonPaths.Node? _pending;
     bool _anyToken;
-    long _scalarTotal;
+    long _retained;
 
     public List<JsonMap.Extent> Extents { get; } = [];
     public List<JsonSection> Sections { get; } = [];
     public Dictionary<string, string> Scalars { get; } = [];
     public HashSet<string> Present { get; } = [];
-    public int RootLength { get; private set; }
+    public Dictionary<string, int> Lengths { get; } = [];
     public bool RootIsObject { get; private set; }
 
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -132,8 +132,8 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
             case JsonTokenType.EndArray:
                 if (_frames[^1].Section is { } section)
                     section.Count = Extents.Count - section.First;
-                if (_frames.Count == 1)
-                    RootLength = _frames[^1].Index + 1;
+                else
+                    Lengths[_frames[^1].Pointer] = _frames[^1].Index + 1;
                 _frames.RemoveAt(_frames.Count - 1);
                 return null;
             default:
@@ -172,7 +172,7 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
                 Present.Add(PendingPointer());
             return null;
         }
-        if (node.IsLeaf)
+        if (node.IsLeaf || (node.Pattern is not null && !isContainer))
             return AddScalar(ref reader);
         return isContainer ? Enter(node, ref reader) : ExpectNull(node, ref reader);
     }
@@ -206,7 +206,7 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
         if (_frames.Count == 0 || !_frames[^1].IsArray)
             Present.Add(pointer);
         _frames.Add(new Frame(node, isArray, section, pointer));
-        return null;
+        return Retain(pointer.Length, reader.TokenStartIndex, pointer);
     }
 
     ScanFault? ExpectNull(JsonPaths.Node node, ref Utf8JsonReader reader) => reader.TokenType == JsonTokenType.Null
@@ -224,9 +224,14 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
             text = text[..MaxScalarLength];
         var pointer = PendingPointer();
         Scalars[pointer] = text;
-        _scalarTotal += text.Length + pointer.Length + 64;
-        return _scalarTotal > MaxScalarTotal
-            ? Fault(ReportFormatException.TooMany, "The report's headers are larger than 32 million characters.", reader.TokenStartIndex, pointer)
+        return Retain(text.Length + pointer.Length, reader.TokenStartIndex, pointer);
+    }
+
+    ScanFault? Retain(int characters, long tokenStart, string pointer)
+    {
+        _retained += characters + 64;
+        return _retained > MaxRetained
+            ? Fault(ReportFormatException.TooMany, "The report's headers are larger than 32 million characters.", tokenStart, pointer)
             : null;
     }
 

@@ -1,0 +1,193 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using System.Text.Json;
+using Wave16.VulnCenter.Imports.Formats.Json;
+
+namespace Wave16.VulnCenter.Imports.Formats;
+
+/// <summary>
+/// The normalized schema, version 1, for people (red team, bug bounty, audit) and scanners we have no reader for:
+/// <c>{"schemaVersion":"1","source":"red-team","findings":[…]}</c> or the bare array of findings. Additive within a
+/// version: fields it does not know are kept in <see cref="RawObservation.Extra"/>.
+/// </summary>
+internal sealed class GenericFormat : IReportFormat
+{
+    static readonly JsonPaths Paths = new("schemaVersion", "source", "tool/name", "tool/version", "scope", "image", "findings/*", "*");
+
+    public string Name => "generic";
+    public string Title => "Normalized findings";
+    public IReadOnlyList<string> Versions => ["schemaVersion 1"];
+
+    public IReadOnlyList<SeverityMapping> Severities { get; } =
+    [
+        new("critical", ReportedSeverity.Critical),
+        new("high", ReportedSeverity.High),
+        new("medium", ReportedSeverity.Medium),
+        new("moderate", ReportedSeverity.Medium),
+        new("low", ReportedSeverity.Low),
+        new("info", ReportedSeverity.Info),
+        new("informational", ReportedSeverity.Info),
+        new("none", ReportedSeverity.None),
+        new("unknown", ReportedSeverity.Unknown),
+        new("P1", ReportedSeverity.Critical),
+        new("P2", ReportedSeverity.High),
+        new("P3", ReportedSeverity.Medium),
+        new("P4", ReportedSeverity.Low),
+        new("P5", ReportedSeverity.Info),
+    ];
+
+    public async IAsyncEnumerable<ReportItem> ReadAsync(
+        Stream report, ReportContext context, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        using var map = await JsonMap.ReadAsync(report, Paths, context, cancellationToken);
+        if (map.HasNames && !map.Has("/findings"))
+            throw JsonMap.Foreign("Not a report in the normalized schema: no array 'findings'.");
+        if (map.Scalar("/schemaVersion") is { } version && version != "1" && !version.StartsWith("1.", StringComparison.Ordinal))
+            throw JsonMap.Foreign($"schemaVersion '{Bounded.Word(version)}' is not read, only 1.");
+        if (!map.HasNames && map.Sections.Count == 0)
+            throw JsonMap.Foreign("Not a report in the normalized schema: neither an object nor an array.");
+
+        var image = Bounded.Identity(map.Scalar("/image"));
+        yield return new ReportItem.ScannerSeen(Bounded.Word(map.Scalar("/source") ?? map.Scalar("/tool/name")) ?? "generic")
+        {
+            Version = Bounded.Word(map.Scalar("/tool/version")),
+            Category = Bounded.Identity(map.Scalar("/scope")),
+            Image = image,
+            Results = map.Sections.Sum(section => section.Count),
+        };
+        var occurrences = new Occurrences();
+        foreach (var section in map.Sections)
+        {
+            await foreach (var item in map.ItemsAsync(section, cancellationToken))
+                yield return Read(item, image, occurrences, context);
+        }
+    }
+
+    ReportItem Read(JsonItem item, string? image, Occurrences occurrences, ReportContext context)
+    {
+        using var document = item.Parse();
+        var raw = document.RootElement;
+        if (raw.ValueKind != JsonValueKind.Object)
+            return Rejected(item, "Expected an object.");
+        var identifiers = Identifiers.Advisories(raw.Texts("identifiers"u8).Prepend(raw.Text("rule"u8)));
+        var rule = Bounded.Identity(raw.Text("rule"u8)) ?? (identifiers is [var first, ..] ? first.Value : Bounded.Identity(raw.Text("id"u8)));
+        if (rule is null)
+            return Rejected(item, "One of rule, identifiers and id has to be there.");
+        if (raw.Text("title"u8) is not { } title || string.IsNullOrWhiteSpace(title))
+            return Rejected(item, "title is missing.");
+        if (KindOf(raw) is not { } kind)
+            return Rejected(item, "kind is none of sca, sast, dast, secret, config, license, and no field tells it.");
+        var isSecret = kind == ObservationKind.Secret;
+        var match = raw.Field("secret"u8).Text("match"u8) ?? (isSecret ? raw.Field("location"u8).Text("snippet"u8) : null);
+        var isSensitive = isSecret || match is not null;
+        var secret = Secrets.Trace(match, context);
+        if (GenericExtra.Of(raw, Redact) is not { } extra)
+            return Rejected(item, $"The fields this version does not know are larger than {GenericExtra.MaxBytes} bytes.");
+        var location = LocationOf(raw.Field("location"u8), isSensitive);
+        var severity = raw.Text("severity"u8);
+        return new ReportItem.Observed(new RawObservation
+        {
+            Pointer = item.Pointer,
+            Offset = item.Offset,
+            PayloadHash = isSensitive ? item.KeyedHash(context) : item.Hash(),
+            Kind = kind,
+            RuleId = Redact(rule),
+            Title = Bounded.Title(Redact(title)),
+            Description = Bounded.Description(raw.Text("description"u8) is { } description ? Redact(description) : null),
+            RawSeverity = Bounded.Word(severity),
+            Severity = Severities.Map(severity),
+            Cvss = [.. raw.Items("cvss"u8).Take(Bounded.ListLength).Select(CvssOf).OfType<ReportedCvss>()],
+            Identifiers = identifiers,
+            Cwes = Identifiers.Cwes(raw.Items("cwes"u8).Select(cwe => cwe.ValueKind == JsonValueKind.Number ? cwe.GetRawText() : cwe.Text())),
+            Component = ComponentOf(raw.Field("component"u8)),
+            Manifest = Bounded.Path(raw.Text("manifest"u8)),
+            ImageRepository = Identifiers.ImageRepository(raw.Text("image"u8) ?? image),
+            Location = location,
+            Web = WebOf(raw.Field("web"u8)),
+            Resource = Bounded.Identity(raw.Text("resource"u8)),
+            Fingerprints = FingerprintsOf(raw),
+            Secret = secret,
+            Occurrence = occurrences.Next(
+                $"{kind}\0{secret?.Hash ?? location?.SnippetHash ?? location?.ScopeHash}", rule, location?.Path,
+                string.Create(CultureInfo.InvariantCulture, $"{location?.StartLine}:{location?.StartColumn}\0{title}")),
+            References = [.. raw.Texts("references"u8).Where(url => url.Length <= Bounded.PathLength).Select(Redact)],
+            Environments = [.. raw.Texts("environments"u8).Select(Bounded.Word).OfType<string>()],
+            Extra = extra.Length == 0 ? null : extra,
+        });
+
+        string Redact(string text) => secret is null || match is null ? text : text.Replace(match, secret.Preview, StringComparison.Ordinal);
+    }
+
+    static ReportItem.Rejected Rejected(JsonItem item, string reason) => new(item.Pointer, item.Offset, RejectionCodes.Unreadable, reason);
+
+    static ObservationKind? KindOf(JsonElement raw) => raw.Text("kind"u8)?.ToLowerInvariant() switch
+    {
+        "sca" => ObservationKind.Sca,
+        "sast" => ObservationKind.Sast,
+        "dast" => ObservationKind.Dast,
+        "secret" => ObservationKind.Secret,
+        "config" => ObservationKind.Config,
+        "license" => ObservationKind.License,
+        not null => null,
+        null when raw.Field("kind"u8).ValueKind != JsonValueKind.Undefined => null,
+        null when IsObject(raw.Field("secret"u8)) => ObservationKind.Secret,
+        null when IsObject(raw.Field("component"u8)) => ObservationKind.Sca,
+        null when IsObject(raw.Field("web"u8)) => ObservationKind.Dast,
+        null when raw.Text("resource"u8) is not null => ObservationKind.Config,
+        null when IsObject(raw.Field("location"u8)) => ObservationKind.Sast,
+        null => null,
+    };
+
+    static bool IsObject(JsonElement element) => element.ValueKind == JsonValueKind.Object;
+
+    static ReportedCvss? CvssOf(JsonElement cvss) => cvss.ValueKind == JsonValueKind.String
+        ? Identifiers.Cvss(cvss.GetString(), null, null)
+        : Identifiers.Cvss(cvss.Text("vector"u8), cvss.Decimal("score"u8), cvss.Text("origin"u8));
+
+    static Component? ComponentOf(JsonElement raw)
+    {
+        var purl = raw.Text("purl"u8);
+        var canonical = Purl.WithoutVersion(purl);
+        var name = raw.Text("name"u8) ?? canonical?[(canonical.LastIndexOf('/') + 1)..];
+        var ecosystem = Bounded.Word(Purl.TypeOf(canonical) ?? raw.Text("ecosystem"u8));
+        return Bounded.Identity(name) is not { } known
+            ? null
+            : new Component(
+                known, Bounded.Word(raw.Text("version"u8)), ecosystem, Bounded.Identity(purl), Bounded.Identity(canonical),
+                [.. raw.Texts("fixedVersions"u8).Select(Bounded.Word).OfType<string>()]);
+    }
+
+    static CodeLocation? LocationOf(JsonElement raw, bool isSensitive)
+    {
+        var place = new SarifPlace(
+            Bounded.Path(raw.Text("path"u8)), raw.Position("startLine"u8), raw.Position("endLine"u8), raw.Position("startColumn"u8), raw.Text("snippet"u8), raw.Text("scope"u8));
+        return place.Locate(isSensitive ? null : place.HashSnippet(keyed: null));
+    }
+
+    static WebLocation? WebOf(JsonElement raw)
+    {
+        if (!IsObject(raw))
+            return null;
+        var url = raw.Text("url"u8);
+        var uri = Uri.TryCreate(url, UriKind.Absolute, out var absolute) && absolute.Host.Length > 0 ? absolute : null;
+        return new WebLocation(
+            Bounded.Word(raw.Text("method"u8))?.ToUpperInvariant(),
+            Bounded.Identity(raw.Text("host"u8) ?? uri?.Authority)?.ToLowerInvariant(),
+            Bounded.Path(raw.Text("pathTemplate"u8) ?? (uri is null ? null : PathTemplate.Of(uri.AbsolutePath))),
+            Bounded.Identity(raw.Text("parameter"u8)),
+            Bounded.Path(url));
+    }
+
+    static List<ToolFingerprint> FingerprintsOf(JsonElement raw)
+    {
+        var fingerprints = new List<ToolFingerprint>();
+        if (Bounded.Identity(raw.Text("id"u8)) is { } id)
+            fingerprints.Add(new ToolFingerprint("id", id));
+        foreach (var fingerprint in raw.Properties("fingerprints"u8).Take(Bounded.ListLength))
+        {
+            if (Bounded.Identity(fingerprint.Name) is { } algorithm && Bounded.Identity(fingerprint.Value.Text()) is { } value)
+                fingerprints.Add(new ToolFingerprint(algorithm, value));
+        }
+        return fingerprints;
+    }
+}

@@ -1,0 +1,137 @@
+using System.Runtime.CompilerServices;
+using System.Text.Json;
+using Wave16.VulnCenter.Imports.Formats.Json;
+
+namespace Wave16.VulnCenter.Imports.Formats;
+
+/// <summary>
+/// Anchore Grype's JSON (<c>grype/presenter/models</c>), from 0.7 on. The source that was scanned stands after the
+/// matches. What Grype's own rules ignored (<c>ignoredMatches</c>) is not a result.
+/// </summary>
+internal sealed class GrypeFormat : IReportFormat
+{
+    static readonly JsonPaths Paths = new(
+        "matches/*", "source/type", "source/target", "source/target/userInput", "descriptor/name", "descriptor/version");
+
+    public string Name => "grype";
+    public string Title => "Anchore Grype JSON";
+    public IReadOnlyList<string> Versions => ["0.7 and later"];
+
+    public IReadOnlyList<SeverityMapping> Severities { get; } =
+    [
+        new("Critical", ReportedSeverity.Critical),
+        new("High", ReportedSeverity.High),
+        new("Medium", ReportedSeverity.Medium),
+        new("Low", ReportedSeverity.Low),
+        new("Negligible", ReportedSeverity.Info),
+        new("Unknown", ReportedSeverity.Unknown),
+    ];
+
+    public async IAsyncEnumerable<ReportItem> ReadAsync(
+        Stream report, ReportContext context, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        using var map = await JsonMap.ReadAsync(report, Paths, context, cancellationToken);
+        if (!map.Has("/matches") || map.Scalar("/descriptor/name") is not (null or "grype"))
+            throw JsonMap.Foreign("Not a Grype report: no array 'matches', or a descriptor that names another tool.");
+
+        var isImage = map.Scalar("/source/type") == "image";
+        var scanned = Bounded.Identity(map.Scalar("/source/target/userInput") ?? map.Scalar("/source/target"));
+        var image = isImage ? Identifiers.ImageRepository(scanned) : null;
+        yield return new ReportItem.ScannerSeen("grype")
+        {
+            Version = Bounded.Word(map.Scalar("/descriptor/version")),
+            Category = scanned,
+            Image = isImage ? scanned : null,
+            Results = map.Sections.Sum(section => section.Count),
+        };
+        foreach (var section in map.Sections)
+        {
+            await foreach (var item in map.ItemsAsync(section, cancellationToken))
+                yield return Read(item, image);
+        }
+    }
+
+    ReportItem Read(JsonItem item, string? image)
+    {
+        using var document = item.Parse();
+        var match = document.RootElement;
+        var vulnerability = match.Field("vulnerability"u8);
+        var artifact = match.Field("artifact"u8);
+        if (Bounded.Identity(vulnerability.Text("id"u8)) is not { } id)
+            return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "vulnerability.id is missing.");
+        if (Bounded.Identity(artifact.Text("name"u8)) is not { } name)
+            return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "artifact.name is missing.");
+
+        var type = artifact.Text("type"u8);
+        var purl = artifact.Text("purl"u8);
+        var canonical = Purl.WithoutVersion(purl);
+        var version = Bounded.Word(artifact.Text("version"u8));
+        return new ReportItem.Observed(new RawObservation
+        {
+            Pointer = item.Pointer,
+            Offset = item.Offset,
+            PayloadHash = item.Hash(),
+            Kind = ObservationKind.Sca,
+            RuleId = id,
+            Title = Bounded.Title($"{id} in {name}"),
+            Description = Bounded.Description(vulnerability.Text("description"u8) ?? Related(match, "description"u8)),
+            RawSeverity = Bounded.Word(vulnerability.Text("severity"u8)),
+            Severity = Severities.Map(vulnerability.Text("severity"u8)),
+            Cvss = Cvss(match, vulnerability),
+            Identifiers = Identifiers.Advisories(
+            [
+                id,
+                .. match.Items("relatedVulnerabilities"u8).Select(related => related.Text("id"u8)),
+                .. vulnerability.Items("advisories"u8).Select(advisory => advisory.Text("id"u8)),
+            ]),
+            Cwes = Identifiers.Cwes(vulnerability.Items("cwes"u8).Select(cwe => cwe.Text("cwe"u8))),
+            Component = new Component(
+                name, version, Purl.TypeOf(canonical) ?? Bounded.Word(type), Bounded.Identity(purl), Bounded.Identity(canonical), FixedVersions(vulnerability)),
+            Manifest = Bounded.Path(artifact.Items("locations"u8).Select(location => location.Text("path"u8)).FirstOrDefault()),
+            ImageRepository = image,
+            References = References(vulnerability),
+        });
+    }
+
+    static string? Related(JsonElement match, ReadOnlySpan<byte> name)
+    {
+        foreach (var related in match.Items("relatedVulnerabilities"u8))
+        {
+            if (related.Text(name) is { } text)
+                return text;
+        }
+        return null;
+    }
+
+    // Vectors of related records count too: distributions publish none, NVD's stand under the related CVE.
+    static IReadOnlyList<ReportedCvss> Cvss(JsonElement match, JsonElement vulnerability)
+    {
+        var vectors = new List<ReportedCvss?>
+        {
+            Identifiers.Cvss(vulnerability.Field("cvssV3"u8).Text("vector"u8), vulnerability.Field("cvssV3"u8).Decimal("baseScore"u8), null),
+            Identifiers.Cvss(vulnerability.Field("cvssV2"u8).Text("vector"u8), vulnerability.Field("cvssV2"u8).Decimal("baseScore"u8), null),
+        };
+        foreach (var record in match.Items("relatedVulnerabilities"u8).Prepend(vulnerability))
+        {
+            foreach (var cvss in record.Items("cvss"u8))
+                vectors.Add(Identifiers.Cvss(cvss.Text("vector"u8), cvss.Field("metrics"u8).Decimal("baseScore"u8), cvss.Text("source"u8)));
+        }
+        return [.. vectors.OfType<ReportedCvss>().Distinct().Take(Bounded.ListLength)];
+    }
+
+    static IReadOnlyList<string> FixedVersions(JsonElement vulnerability)
+    {
+        var versions = vulnerability.Field("fix"u8).Texts("versions"u8);
+        if (versions.Count == 0 && vulnerability.Text("fixedInVersion"u8) is { } version)
+            versions = [version];
+        return [.. versions.Select(Bounded.Word).OfType<string>()];
+    }
+
+    static IReadOnlyList<string> References(JsonElement vulnerability) =>
+    [
+        .. vulnerability.Texts("urls"u8)
+            .Concat(vulnerability.Texts("links"u8))
+            .Prepend(vulnerability.Text("dataSource"u8))
+            .OfType<string>().Where(url => url.Length <= Bounded.PathLength).Distinct(),
+    ];
+}
