@@ -71,16 +71,18 @@ create table platform.command (
 create table platform.command_default partition of platform.command default;
 create index command_lookup on platform.command (tenant, entity, command_id);
 
--- HTTP Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): scoped by caller, kept for 24 h.
+-- HTTP Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): scoped by caller, kept for 24 h. A row without a
+-- status is an attempt that runs, or ran until lease_until; fence grows with every attempt.
 create table platform.idempotency (
   tenant      text        not null,
   caller      text        not null,
   key         text        not null,
   fingerprint bytea       not null,
+  fence       bigint      not null,
   lease_until timestamptz not null,
   expires_at  timestamptz not null,
   status      int,
-  headers     jsonb,
+  headers     json,
   body        bytea,
   primary key (tenant, caller, key)
 );
@@ -128,28 +130,34 @@ create table platform.audit_sealer (
 );
 insert into platform.audit_sealer (epoch, xid, leaf_id, tree_size, frontier) select epoch, '0', 0, 0, '{}' from platform.epoch;
 
--- Due work: one row per (kind, entity). The entity's own save replaces or deletes it, by generation.
+-- Due work: one row per (kind, entity). The entity's own save replaces or deletes it, by generation. next_at is due_at
+-- until an attempt fails. A kind of deadline belongs to one kind of entity.
 create table platform.due (
   tenant     text        not null,
   kind       text        not null,
   entity     text        not null,
   generation bigint      not null,
   due_at     timestamptz not null,
+  next_at    timestamptz not null,
   attempts   int         not null default 0,
+  last_error text,
   primary key (tenant, kind, entity)
-);
-create index due_at on platform.due (due_at);
+) with (fillfactor = 80);
+create index due_next   on platform.due (next_at);
+create index due_order  on platform.due (tenant, entity, due_at);
+create index due_oldest on platform.due (due_at);
 
--- Jobs: leased, fenced, resumable.
+-- Jobs: leased, fenced, resumable. fence grows with every claim; whoever holds an older one can write nothing.
+-- json, not jsonb: kept as it was sent, and \u0000 in a string is not an error.
 create table platform.job (
   tenant       text        not null,
   id           uuid        not null,
   kind         text        not null,
   state        text        not null check (state in ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
-  arguments    jsonb       not null,
-  progress     jsonb       not null default '{}',
-  result       jsonb,
-  problem      jsonb,
+  arguments    json        not null,
+  progress     json        not null default '{}',
+  result       json,
+  problem      json,
   attempts     int         not null default 0,
   fence        bigint      not null default 0,
   owner        text,
@@ -160,6 +168,10 @@ create table platform.job (
   started_at   timestamptz,
   finished_at  timestamptz,
   created_by   text        not null,
+  traceparent  text,
   primary key (tenant, id)
 );
-create index job_claim on platform.job (kind, not_before, created_at) where state in ('queued', 'running');
+create index job_queue   on platform.job (kind, tenant, created_at, id) where state = 'queued';
+create index job_running on platform.job (kind, tenant) include (lease_until) where state = 'running';
+create index job_turn    on platform.job (kind, tenant, started_at) where started_at is not null;
+create index job_done    on platform.job (finished_at) where finished_at is not null;

@@ -1,7 +1,9 @@
+using System.Text.Json.Serialization.Metadata;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Wave16.Platform.Events;
+using Wave16.Platform.Work;
 
 namespace Wave16.Platform.Modules;
 
@@ -35,6 +37,20 @@ public sealed class ModuleBuilder
 
         return this;
     }
+
+    /// <summary>Long work of this module: <see cref="Work.Jobs"/> enqueues it, any replica runs it.</summary>
+    /// <param name="kind">Singular and lower case: <c>import</c>. Never renamed while rows of it may exist.</param>
+    /// <param name="arguments">How the job's arguments are kept.</param>
+    /// <param name="limits">How many at once, how often tried; <see cref="JobLimits.Default"/> when null.</param>
+    public ModuleBuilder AddJobHandler<THandler, TArguments>(string kind, JsonTypeInfo<TArguments> arguments, JobLimits? limits = null)
+        where THandler : class, IJobHandler<TArguments>
+    {
+        Services.AddScoped<THandler>();
+        JobKinds.Add(JobKind.Of<THandler, TArguments>(kind, arguments, limits ?? JobLimits.Default));
+        return this;
+    }
+
+    internal JobKinds JobKinds { get; } = new();
 
     /// <summary>A hosted service of this module; unlike <c>AddHostedService</c> it allows one of a type per module.</summary>
     public ModuleBuilder AddHostedService<T>(Func<IServiceProvider, T> create)

@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Runtime.ExceptionServices;
 using DbUp;
 using DbUp.Engine;
 using Microsoft.Extensions.Logging;
@@ -10,6 +11,7 @@ namespace Wave16.Platform.Store;
 /// Brings a module's database up: creates it where the server allows, applies Platform's and the module's numbered scripts
 /// under an advisory lock, one transaction each, and reads which epoch the store is in.
 /// </summary>
+/// <remarks>Scripts only go forward. A schema that is newer than this code (the release before, started again) is left as it is.</remarks>
 public sealed class Migrator
 {
     private const long LockKey = 0x57_41_56_45_31_36; // "WAVE16"
@@ -30,7 +32,7 @@ public sealed class Migrator
     /// <exception cref="MigrationFailedException">A script failed; those before it are applied.</exception>
     public async Task MigrateAsync(CancellationToken cancellation)
     {
-        await using (var lockConnection = await _database.OpenLockConnectionAsync(cancellation))
+        await using (var lockConnection = await OpenOrCreateAsync(cancellation))
         {
             await using (var acquire = new NpgsqlCommand("select pg_advisory_lock($1)", lockConnection) { CommandTimeout = 0 })
             {
@@ -49,15 +51,52 @@ public sealed class Migrator
 
         await using var read = _database.DataSource.CreateCommand("select epoch, token from platform.epoch order by epoch desc limit 1");
         await using var reader = await read.ExecuteReaderAsync(cancellation);
-        await reader.ReadAsync(cancellation);
+        if (!await reader.ReadAsync(cancellation))
+        {
+            throw new MigrationFailedException(_database.Module, "(epoch)", new InvalidOperationException("platform.epoch is empty: a restore inserts its new epoch there."));
+        }
+
         _database.Enter(new StoreEpoch(reader.GetInt32(0), reader.GetString(1)));
+    }
+
+    private async Task<NpgsqlConnection> OpenOrCreateAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            return await _database.OpenLockConnectionAsync(cancellation);
+        }
+        catch (PostgresException missing) when (missing.SqlState == PostgresErrorCodes.InvalidCatalogName)
+        {
+            await CreateDatabaseAsync(cancellation);
+            return await _database.OpenLockConnectionAsync(cancellation);
+        }
+    }
+
+    private async Task CreateDatabaseAsync(CancellationToken cancellation)
+    {
+        var target = new NpgsqlConnectionStringBuilder(_connectionString);
+        var name = target.Database ?? throw new InvalidOperationException($"The connection string of {_database.Module} names no database.");
+        target.Database = "postgres";
+        target.Pooling = false;
+        await using var server = new NpgsqlConnection(target.ConnectionString);
+        await server.OpenAsync(cancellation);
+        await using var create = new NpgsqlCommand($"create database \"{name.Replace("\"", "\"\"", StringComparison.Ordinal)}\"", server);
+        try
+        {
+            await create.ExecuteNonQueryAsync(cancellation);
+            _log.LogInformation("{Module}: created database {Database}", _database.Module, name);
+        }
+        catch (PostgresException raced) when (raced.SqlState is PostgresErrorCodes.DuplicateDatabase or PostgresErrorCodes.UniqueViolation)
+        {
+            _log.LogDebug(raced, "{Module}: another process created the database first", _database.Module);
+        }
     }
 
     private void Apply(Assembly assembly, string prefix, string journal)
     {
         // Script names are the resources' logical names, so that a namespace renamed later re-runs nothing.
         var upgrade = DeployChanges.To
-            .PostgresqlDatabase(_connectionString)
+            .PostgresqlDatabase(new NpgsqlConnectionStringBuilder(_connectionString) { Pooling = false }.ConnectionString)
             .WithScripts(Scripts(assembly, prefix))
             .JournalToPostgresqlTable("platform", $"schema_version_{journal.Replace('-', '_')}")
             .WithTransactionPerScript()
@@ -66,14 +105,19 @@ public sealed class Migrator
             .LogToNowhere()
             .Build();
         var result = upgrade.PerformUpgrade();
-        if (!result.Successful)
-        {
-            throw new MigrationFailedException(_database.Module, result.ErrorScript?.Name ?? "(none)", result.Error);
-        }
-
         foreach (var script in result.Scripts)
         {
             _log.LogInformation("{Module}: applied {Script}", _database.Module, script.Name);
+        }
+
+        if (result.Error is NpgsqlException and not PostgresException)
+        {
+            ExceptionDispatchInfo.Throw(result.Error);
+        }
+
+        if (!result.Successful)
+        {
+            throw new MigrationFailedException(_database.Module, result.ErrorScript?.Name ?? "(none)", result.Error);
         }
     }
 

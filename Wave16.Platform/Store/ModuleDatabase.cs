@@ -37,6 +37,8 @@ public sealed class ModuleDatabase : IAsyncDisposable
     /// <summary>Completes once the schema is at least what this code needs. Background work of the module waits for it.</summary>
     public Task<StoreEpoch> WhenReadyAsync(CancellationToken cancellation) => _ready.Task.WaitAsync(cancellation);
 
+    internal bool IsReady => _ready.Task.IsCompletedSuccessfully;
+
     internal void Enter(StoreEpoch epoch) => _ready.TrySetResult(epoch);
 
     public ValueTask<NpgsqlConnection> OpenAsync(CancellationToken cancellation) => DataSource.OpenConnectionAsync(cancellation);

@@ -46,11 +46,11 @@ public sealed class SaveTail
               delete from platform.due using u, unnest({P(18)}::text[], {P(19)}::bigint[]) as d(kind, generation)
               where due.tenant = {P(0)} and due.kind = d.kind and due.entity = {P(1)} and due.generation <= d.generation
             ), tail_due_set as (
-              insert into platform.due (tenant, kind, entity, generation, due_at)
-              select {P(0)}, d.kind, {P(1)}, d.generation, d.due_at
+              insert into platform.due (tenant, kind, entity, generation, due_at, next_at)
+              select {P(0)}, d.kind, {P(1)}, d.generation, d.due_at, d.due_at
               from u, unnest({P(20)}::text[], {P(21)}::bigint[], {P(22)}::timestamptz[]) as d(kind, generation, due_at)
               on conflict (tenant, kind, entity) do update
-                set generation = excluded.generation, due_at = excluded.due_at, attempts = 0
+                set generation = excluded.generation, due_at = excluded.due_at, next_at = excluded.next_at, attempts = 0, last_error = null
                 where due.generation < excluded.generation
             )
             select 1 from u

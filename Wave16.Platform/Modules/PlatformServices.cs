@@ -1,0 +1,19 @@
+using System.Reflection;
+using Microsoft.Extensions.DependencyInjection;
+using Wave16.Platform.Store;
+using Wave16.Platform.Work;
+
+namespace Wave16.Platform.Modules;
+
+internal static class PlatformServices
+{
+    /// <summary>What every module is made of. Start-up comes first: hosted services start in the order of their registration.</summary>
+    public static void AddPlatform(this ModuleBuilder module, Assembly migrations)
+    {
+        module.AddModuleDatabase(migrations);
+        module.AddStartup();
+        module.Services.AddKeyedSingleton(module.Name, (services, _) =>
+            new SaveTail(services.GetRequiredKeyedService<ModuleDatabase>(module.Name), module.Routes));
+        module.AddJobs();
+    }
+}
