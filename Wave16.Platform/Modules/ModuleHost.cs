@@ -40,6 +40,10 @@ public static class ModuleHost
             registration.AddModuleDatabase(module.Migrations);
             builder.Services.AddKeyedSingleton(module.Name, (services, _) =>
                 new SaveTail(services.GetRequiredKeyedService<ModuleDatabase>(module.Name), registration.Routes));
+            builder.Services.AddKeyedSingleton(module.Name, (services, _) => new SetSave(
+                services.GetRequiredKeyedService<ModuleDatabase>(module.Name),
+                services.GetRequiredKeyedService<SaveTail>(module.Name),
+                registration.Routes));
             module.AddServices(registration);
         }
 

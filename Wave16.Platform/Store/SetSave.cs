@@ -1,0 +1,67 @@
+using System.Diagnostics;
+using Npgsql;
+using NpgsqlTypes;
+using Wave16.Platform.Events;
+
+namespace Wave16.Platform.Store;
+
+/// <summary>An event of one of the entities that a set-based write changed.</summary>
+/// <param name="Ordinal">Position among the events of this version of the entity, from 0.</param>
+public sealed record EntityEvent(string Kind, string Id, long Version, int Ordinal, NewEvent Event);
+
+/// <summary>
+/// The tail of a set-based write, inside the caller's transaction: one leaf and one set of events for the covering
+/// entity (a scan), and the events of the entities it changed. The number of statements does not depend on theirs.
+/// </summary>
+public sealed class SetSave(ModuleDatabase database, SaveTail tail, EventRoutes routes)
+{
+    private static readonly string Covering = $"with u as (select 1){SaveTail.Sql(1)}";
+
+    /// <summary>Writes the covering entity's leaf, events and answer. Its audit hash is <see cref="AuditLeaf.Hash"/> of its canonical form.</summary>
+    public async Task WriteAsync(NpgsqlConnection connection, EntityChange covering, CancellationToken cancellation)
+    {
+        await using var command = new NpgsqlCommand(Covering, connection);
+        tail.AddParameters(command.Parameters, covering);
+        await command.ExecuteNonQueryAsync(cancellation);
+    }
+
+    /// <summary>Writes the events of many entities of one tenant, in the order given, with their deliveries.</summary>
+    public async Task WriteEventsAsync(NpgsqlConnection connection, string tenant, DateTimeOffset at, IReadOnlyList<EntityEvent> events, CancellationToken cancellation)
+    {
+        if (events.Count == 0)
+        {
+            return;
+        }
+
+        var ids = events.Select(e => EventId.Of(database.Epoch, tenant, e.Kind, e.Id, e.Version, e.Ordinal)).ToArray();
+        var deliveries = events.SelectMany((e, i) => routes.For(e.Event.Type).Select(destination => (destination, e.Id, EventId: ids[i]))).ToArray();
+        await using var command = new NpgsqlCommand("""
+            with e as (
+              insert into platform.event (occurred_at, event_id, tenant, type, subject, entity_version, data, traceparent)
+              select $1, e.event_id, $2, e.type, e.subject, e.version, e.data, $3
+              from unnest($4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[]) as e(event_id, type, subject, version, data)
+            )
+            insert into platform.delivery (destination, tenant, subject, event_id, occurred_at)
+            select d.destination, $2, d.subject, d.event_id, $1
+            from unnest($9::text[], $10::text[], $11::text[]) with ordinality as d(destination, subject, event_id, ordinal)
+            order by d.ordinal
+            """, connection);
+        var p = command.Parameters;
+        p.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = at.ToUniversalTime() });
+        p.Add(new NpgsqlParameter<string> { TypedValue = tenant });
+        p.Add(new NpgsqlParameter
+        {
+            Value = Activity.Current is { IdFormat: ActivityIdFormat.W3C, Id: { } id } ? id : DBNull.Value,
+            NpgsqlDbType = NpgsqlDbType.Text,
+        });
+        p.Add(new NpgsqlParameter<string[]> { TypedValue = ids });
+        p.Add(new NpgsqlParameter<string[]> { TypedValue = [.. events.Select(e => e.Event.Type)] });
+        p.Add(new NpgsqlParameter<string[]> { TypedValue = [.. events.Select(e => e.Id)] });
+        p.Add(new NpgsqlParameter<long[]> { TypedValue = [.. events.Select(e => e.Version)] });
+        p.Add(new NpgsqlParameter<string[]> { TypedValue = [.. events.Select(e => e.Event.Data)] });
+        p.Add(new NpgsqlParameter<string[]> { TypedValue = [.. deliveries.Select(d => d.destination)] });
+        p.Add(new NpgsqlParameter<string[]> { TypedValue = [.. deliveries.Select(d => d.Id)] });
+        p.Add(new NpgsqlParameter<string[]> { TypedValue = [.. deliveries.Select(d => d.EventId)] });
+        await command.ExecuteNonQueryAsync(cancellation);
+    }
+}
