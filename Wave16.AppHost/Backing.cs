@@ -1,0 +1,66 @@
+using Aspire.Hosting.Azure;
+using Azure.Provisioning.AppContainers;
+using Azure.Provisioning.ServiceBus;
+
+namespace Wave16.AppHost;
+
+/// <summary>
+/// What the modules stand on: containers and emulators when run here, Azure with Entra ID (no passwords) when published.
+/// The only file that knows of Azure; the rest of the AppHost sees plain connection strings.
+/// </summary>
+internal sealed class Backing
+{
+    private readonly IResourceBuilder<AzurePostgresFlexibleServerResource> _postgres;
+    private readonly IResourceBuilder<AzureServiceBusResource> _serviceBus;
+
+    private Backing(IDistributedApplicationBuilder builder)
+    {
+        builder.AddAzureContainerAppEnvironment("env");
+        // The volume outlives a run; so does the password, which the AppHost keeps in its user secrets.
+        _postgres = builder.AddAzurePostgresFlexibleServer("postgres").RunAsContainer(container => container.WithDataVolume());
+        Redis = builder.AddAzureManagedRedis("redis").RunAsContainer();
+        _serviceBus = builder.AddAzureServiceBus("messaging").RunAsEmulator();
+    }
+
+    /// <summary>Membership of the Orleans clusters, no business state.</summary>
+    public IResourceBuilder<IResourceWithConnectionString> Redis { get; }
+
+    /// <summary>The broker: Service Bus or its emulator, spoken to in AMQP 1.0.</summary>
+    public IResourceBuilder<IResourceWithConnectionString> Messaging => _serviceBus;
+
+    public static Backing AddTo(IDistributedApplicationBuilder builder) => new(builder);
+
+    /// <param name="name">The connection string's name.</param>
+    /// <param name="databaseName">The database's name in PostgreSQL.</param>
+    public IResourceBuilder<IResourceWithConnectionString> AddDatabase(string name, string databaseName) =>
+        _postgres.AddDatabase(name, databaseName);
+
+    /// <summary>The topic a module publishes to, named like the module, with one subscription for each module that listens.</summary>
+    public void AddTopic(string module, params ReadOnlySpan<string> subscribers)
+    {
+        var topic = _serviceBus.AddServiceBusTopic($"{module}-events", module);
+        foreach (var subscriber in subscribers)
+            topic.AddServiceBusSubscription($"{module}-events-for-{subscriber}", subscriber);
+    }
+
+    /// <summary>A module in Container Apps: it may send and receive messages but not change topics, and scales with its requests.</summary>
+    public IResourceBuilder<ProjectResource> Deploy(IResourceBuilder<ProjectResource> module, int maxReplicas) => module
+        .WithRoleAssignments(_serviceBus, ServiceBusBuiltInRole.AzureServiceBusDataSender, ServiceBusBuiltInRole.AzureServiceBusDataReceiver)
+        .PublishAsAzureContainerApp((_, app) =>
+        {
+            // The least number is the module's replicas; never zero, because timers must run.
+            app.Template.Scale.MaxReplicas = maxReplicas;
+            app.Template.Scale.Rules.Add(new ContainerAppScaleRule
+            {
+                Name = "requests",
+                Http = new ContainerAppHttpScaleRule { Metadata = { ["concurrentRequests"] = "50" } },
+            });
+        });
+}
+
+internal static class BackingExtensions
+{
+    /// <inheritdoc cref="Backing.Deploy" />
+    public static IResourceBuilder<ProjectResource> DeployedOn(this IResourceBuilder<ProjectResource> module, Backing backing, int maxReplicas) =>
+        backing.Deploy(module, maxReplicas);
+}
