@@ -12,6 +12,7 @@ namespace Wave16.LocalPostgres;
 internal sealed class ClusterDirectory : IDisposable
 {
     private const string LockName = "instance.lock";
+    private const string Unfinished = "unfinished-";
     private const int MostInstances = 64;
     private readonly FileStream _lock;
 
@@ -115,20 +116,47 @@ internal sealed class ClusterDirectory : IDisposable
     public Task WritePortAsync(int port, CancellationToken cancellationToken) =>
         File.WriteAllTextAsync(PortFile, port.ToString(CultureInfo.InvariantCulture), cancellationToken);
 
+    /// <summary>
+    /// A folder for initdb to work in, so that an interrupted one is never taken for a cluster. Its name is new each time:
+    /// the initdb of a killed run goes on for a while, and must not write into ours.
+    /// </summary>
+    public string NewUnfinished()
+    {
+        foreach (var left in Directory.EnumerateDirectories(Root, Unfinished + "*"))
+        {
+            try
+            {
+                Directory.Delete(left, recursive: true);
+            }
+            catch (IOException)
+            {
+                // It is still being written; a later run finds it again.
+                continue;
+            }
+        }
+        return Path.Combine(Root, Unfinished + Guid.NewGuid().ToString("N"));
+    }
+
     /// <summary>Removes the directory and everything in it.</summary>
     public void Remove()
     {
-        if (StaleServer.ProcessOf(this) is { } orphan)
-            Postmaster.Signal(orphan, PostmasterSignal.Kill);
-        if (Directory.Exists(Data))
-            Directory.Delete(Data, recursive: true);
-        // The lock goes last: what is left of an interrupted removal is still seen as abandoned.
-        foreach (var file in Directory.EnumerateFiles(Root).Where(file => Path.GetFileName(file) != LockName).ToList())
-            File.Delete(file);
-        if (OperatingSystem.IsWindows())
+        try
+        {
+            if (StaleServer.ProcessOf(this) is { } orphan)
+                Postmaster.Signal(orphan, PostmasterSignal.Kill);
+            foreach (var folder in Directory.EnumerateDirectories(Root))
+                Directory.Delete(folder, recursive: true);
+            // The lock goes last: what is left of an interrupted removal is still seen as abandoned.
+            foreach (var file in Directory.EnumerateFiles(Root).Where(file => Path.GetFileName(file) != LockName))
+                File.Delete(file);
+            if (OperatingSystem.IsWindows())
+                Dispose();
+            Directory.Delete(Root, recursive: true);
+        }
+        finally
+        {
             Dispose();
-        Directory.Delete(Root, recursive: true);
-        Dispose();
+        }
     }
 
     public void Dispose() => _lock.Dispose();
@@ -138,7 +166,10 @@ internal sealed class ClusterDirectory : IDisposable
     {
         try
         {
-            return new FileStream(Path.Combine(root, LockName), mode, FileAccess.ReadWrite, FileShare.None);
+            var options = new FileStreamOptions { Mode = mode, Access = FileAccess.ReadWrite, Share = FileShare.None };
+            if (!OperatingSystem.IsWindows() && mode != FileMode.Open)
+                options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+            return new FileStream(Path.Combine(root, LockName), options);
         }
         catch (IOException failure) when (IsHeld(failure) || failure is FileNotFoundException or DirectoryNotFoundException)
         {

@@ -88,19 +88,12 @@ internal sealed class ContainerCluster : IPostgresSource
         var port = await _directory.ReadPortAsync(cancellationToken) ?? LoopbackPort.Choose(_options.Durable);
         await _directory.WritePortAsync(port, cancellationToken);
 
-        Dictionary<string, string> settings = new(StringComparer.Ordinal) { ["shared_buffers"] = "64MB", ["max_connections"] = "200", ["jit"] = "off" };
-        // The builder switches these off.
-        foreach (var durability in new[] { "fsync", "full_page_writes", "synchronous_commit" })
-            settings[durability] = _options.Durable ? "on" : "off";
-        foreach (var (name, value) in _options.Settings ?? new Dictionary<string, string>())
-            settings[name] = value;
-
         var builder = new PostgreSqlBuilder(Image)
             .WithDockerEndpoint(_endpoint)
             .WithUsername(PrivateCluster.Owner)
             .WithPassword(_password)
             .WithPortBinding(port, PostgreSqlBuilder.PostgreSqlPort)
-            .WithCommand([.. settings.SelectMany(setting => new[] { "-c", $"{setting.Key}={setting.Value}" })])
+            .WithCommand([.. ServerSettings.Tuning(_options).SelectMany(setting => new[] { "-c", $"{setting.Key}={setting.Value}" })])
             .WithCreateParameterModifier(OnLoopbackOnly);
         return _options.Durable
             ? builder.WithName(_name).WithVolumeMount(_name, "/var/lib/postgresql/data").WithReuse(true).Build()

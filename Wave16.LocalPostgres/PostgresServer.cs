@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 
@@ -11,6 +12,7 @@ public sealed class PostgresServer : IAsyncDisposable
 {
     private readonly IPostgresSource? _source;
     private readonly string _given;
+    private bool _disposed;
 
     private PostgresServer(IPostgresSource? source, string given) => (_source, _given) = (source, given);
 
@@ -45,6 +47,10 @@ public sealed class PostgresServer : IAsyncDisposable
             }
             logger.LogInformation("PostgreSQL: {Description}", source.Description);
             return new(source, "");
+        }
+        catch (Win32Exception failure)
+        {
+            throw new PostgresUnavailableException($"PostgreSQL's programs cannot be run: {failure.Message}", failure);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
@@ -105,7 +111,7 @@ public sealed class PostgresServer : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        if (_source is not null)
+        if (_source is not null && !Interlocked.Exchange(ref _disposed, true))
             await _source.DisposeAsync();
     }
 

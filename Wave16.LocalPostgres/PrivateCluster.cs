@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
 using Microsoft.Extensions.Logging;
@@ -122,7 +123,7 @@ internal sealed class PrivateCluster : IPostgresSource
                 postmaster = await StartServerAsync(CancellationToken.None);
                 _logger.LogInformation("PostgreSQL started again: {Description}", Description);
             }
-            catch (Exception failure) when (failure is PostgresUnavailableException or IOException)
+            catch (Exception failure) when (failure is PostgresUnavailableException or IOException or Win32Exception)
             {
                 _logger.LogCritical(failure, "PostgreSQL in {Directory} cannot be started again", _directory.Root);
                 return;
@@ -146,10 +147,7 @@ internal sealed class PrivateCluster : IPostgresSource
         _password = await _directory.WritePasswordAsync(cancellationToken);
         _account.Own(_directory.PasswordFile);
 
-        // initdb works beside the final place, so that an interrupted one is never taken for a cluster.
-        var unfinished = _directory.Data + ".unfinished";
-        if (Directory.Exists(unfinished))
-            Directory.Delete(unfinished, recursive: true);
+        var unfinished = _directory.NewUnfinished();
         Directory.CreateDirectory(unfinished);
         if (!OperatingSystem.IsWindows())
             File.SetUnixFileMode(unfinished, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
@@ -161,7 +159,11 @@ internal sealed class PrivateCluster : IPostgresSource
         ];
         var initdb = await Command.RunAsync(_account.Start(_installation.Program("initdb"), arguments), cancellationToken);
         if (initdb.ExitCode != 0)
-            throw ServerFailure.From("initdb could not create the cluster", _directory, initdb.Text);
+        {
+            foreach (var line in initdb.Text.Split('\n', StringSplitOptions.RemoveEmptyEntries))
+                _log.Add(line.TrimEnd());
+            throw ServerFailure.From("initdb could not create the cluster", _directory, _log.ToString());
+        }
         Directory.Move(unfinished, _directory.Data);
     }
 
@@ -226,32 +228,7 @@ internal sealed class PrivateCluster : IPostgresSource
 
     private ProcessStartInfo ServerCommand(int port)
     {
-        Dictionary<string, string> settings = new(StringComparer.Ordinal)
-        {
-            ["shared_buffers"] = "64MB",
-            ["max_connections"] = "200",
-            ["jit"] = "off",
-            ["timezone"] = "UTC",
-        };
-        if (!_options.Durable)
-        {
-            settings["fsync"] = "off";
-            settings["full_page_writes"] = "off";
-            settings["synchronous_commit"] = "off";
-        }
-        foreach (var (name, value) in _options.Settings ?? new Dictionary<string, string>())
-            settings[name] = value;
-        // What we rely on comes last: where it listens, and that it tells us in English on stderr.
-        settings["port"] = port.ToString(CultureInfo.InvariantCulture);
-        settings["listen_addresses"] = "127.0.0.1";
-        settings["unix_socket_directories"] = "";
-        settings["logging_collector"] = "off";
-        settings["log_destination"] = "stderr";
-        settings["log_min_messages"] = "warning";
-        settings["log_line_prefix"] = "%m [%p] ";
-        settings["log_timezone"] = "UTC";
-        settings["lc_messages"] = "C";
-
+        var settings = ServerSettings.For(_options, port);
         var program = _installation.Program("postgres");
         string[] arguments = ["-D", _directory.Data, .. settings.SelectMany(setting => new[] { "-c", $"{setting.Key}={setting.Value}" })];
         if (OperatingSystem.IsWindows())

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Runtime.Versioning;
 
 namespace Wave16.LocalPostgres;
 
@@ -65,13 +66,25 @@ internal sealed partial class ServerAccount
     /// <summary>Whether the account can keep a data directory in <paramref name="folder"/>, which is created.</summary>
     public async Task<bool> CanUseAsync(string folder, CancellationToken cancellationToken)
     {
-        if (OperatingSystem.IsWindows())
+        const int readOnlyFileSystem = 30;
+        try
         {
             MakeFolder(folder);
-            return true;
+            return OperatingSystem.IsWindows() || await CanOwnAsync(Path.Combine(folder, $"probe-{Guid.NewGuid():N}"), cancellationToken);
         }
-        var probe = Path.Combine(folder, $"probe-{Environment.ProcessId}-{Guid.NewGuid():N}");
-        MakeFolder(folder);
+        catch (UnauthorizedAccessException)
+        {
+            return false;
+        }
+        catch (IOException failure) when (!OperatingSystem.IsWindows() && failure.HResult == readOnlyFileSystem)
+        {
+            return false;
+        }
+    }
+
+    [UnsupportedOSPlatform("windows")]
+    private async Task<bool> CanOwnAsync(string probe, CancellationToken cancellationToken)
+    {
         Directory.CreateDirectory(probe, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         try
         {

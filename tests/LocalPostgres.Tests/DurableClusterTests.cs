@@ -117,6 +117,15 @@ public sealed class DurableClusterTests : IDisposable
     }
 
     [Fact]
+    public async Task Under_a_folder_where_nobody_can_write_it_moves_elsewhere_and_says_so()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "uses /sys");
+        await using var server = await Servers.StartAsync("/sys/wave16/postgres", options => options with { FallbackFolder = _folder.At("elsewhere") });
+        Assert.Contains(_folder.At("elsewhere"), server.Description, StringComparison.Ordinal);
+        Assert.Contains("(/sys/wave16/postgres cannot be used by the server's account)", server.Description, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Data_of_another_major_version_is_refused_naming_both()
     {
         Directory.CreateDirectory(Path.Combine(Root, "data"));

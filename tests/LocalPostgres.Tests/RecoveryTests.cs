@@ -143,9 +143,10 @@ public sealed class RecoveryTests : IDisposable
     [Fact]
     public async Task An_interrupted_first_start_is_begun_anew()
     {
-        Directory.CreateDirectory(Path.Combine(Root, "data.unfinished", "base"));
+        var left = Directory.CreateDirectory(Path.Combine(Root, "unfinished-by-a-killed-run", "base"));
         await File.WriteAllTextAsync(Path.Combine(Root, "password"), "of the interrupted start", Cancelled);
         await using var server = await Servers.StartAsync(Root);
         Assert.Equal(1, await server.ConnectionString.ScalarAsync("select 1", Cancelled));
+        Assert.False(left.Exists);
     }
 }
