@@ -1,7 +1,12 @@
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
+using Npgsql;
+using Orleans.Dashboard;
 using Wave16.Platform.Store;
+using Wave16.ServiceDefaults;
 
 namespace Wave16.Platform.Modules;
 
@@ -16,46 +21,79 @@ public static class ModuleHost
         var module = new TModule();
         var builder = WebApplication.CreateBuilder(args);
         builder.AddModules([module]);
+        OpenApiBuild.RemoveHostedServices(builder.Services);
         await using var app = builder.Build();
         app.MapModules();
         if (args.Contains("--migrate", StringComparer.Ordinal))
         {
-            await app.Services.GetRequiredKeyedService<Migrator>(module.Name).MigrateAsync(CancellationToken.None);
-            return 0;
+            return await MigrateAsync(app);
         }
 
         await app.RunAsync();
         return 0;
     }
 
+    /// <summary>Brings every hosted module's schema up and starts nothing: the job of an init container or of an operator.</summary>
+    /// <returns>0, or 1 with the reason on standard error.</returns>
+    public static async Task<int> MigrateAsync(WebApplication app)
+    {
+        foreach (var module in app.Services.GetRequiredService<HostedModules>().Modules)
+        {
+            try
+            {
+                await app.Services.GetRequiredKeyedService<Migrator>(module.Name).MigrateAsync(app.Lifetime.ApplicationStopping);
+            }
+            catch (Exception failure) when (failure is NpgsqlException or MigrationFailedException or InvalidOperationException)
+            {
+                await Console.Error.WriteLineAsync(failure.Message);
+                return 1;
+            }
+        }
+
+        return 0;
+    }
+
     /// <summary>Registers the silo, and for each module its database, its platform services and its own services.</summary>
     public static WebApplicationBuilder AddModules(this WebApplicationBuilder builder, IReadOnlyList<IModule> modules)
     {
+        builder.AddServiceDefaults();
         builder.Services.AddSingleton(new HostedModules(modules));
-        builder.Services.AddSingleton(TimeProvider.System);
-        builder.UseOrleans(silo => silo.UseModuleClustering(builder.Configuration));
+        builder.Services.TryAddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton<IReadiness, SiloReadiness>();
+        builder.Services.AddSingleton<IExceptionMapper, OrleansFailures>();
+        builder.UseOrleans(silo =>
+        {
+            silo.UseModuleClustering(builder.Configuration);
+            if (builder.Environment.IsDevelopment())
+            {
+                silo.AddDashboard();
+            }
+        });
         foreach (var module in modules)
         {
             var registration = new ModuleBuilder(module, builder);
-            registration.AddModuleDatabase(module.Migrations);
-            builder.Services.AddKeyedSingleton(module.Name, (services, _) =>
-                new SaveTail(services.GetRequiredKeyedService<ModuleDatabase>(module.Name), registration.Routes));
-            builder.Services.AddKeyedSingleton(module.Name, (services, _) => new SetSave(
-                services.GetRequiredKeyedService<ModuleDatabase>(module.Name),
-                services.GetRequiredKeyedService<SaveTail>(module.Name),
-                registration.Routes));
+            registration.AddPlatform(module.Migrations);
             module.AddServices(registration);
         }
 
         return builder;
     }
 
-    /// <summary>Maps every hosted module's endpoints, each into its own OpenAPI document.</summary>
+    /// <summary>The middleware and endpoints of every host, and every hosted module's endpoints, each into its own OpenAPI document.</summary>
     public static WebApplication MapModules(this WebApplication app)
     {
+        app.UseServiceDefaults();
+        app.MapServiceDefaults();
+        if (app.Environment.IsDevelopment())
+        {
+            app.MapOrleansDashboard("/orleans").ExcludeFromDescription().RequireScope(Access.Scopes.DashboardRead);
+        }
+
         foreach (var module in app.Services.GetRequiredService<HostedModules>().Modules)
         {
-            module.MapEndpoints(app.MapGroup("").WithGroupName(module.Name));
+            var endpoints = app.MapGroup("").WithGroupName(module.Name);
+            ModuleEndpoint.Apply(endpoints, module.Name);
+            module.MapEndpoints(endpoints);
         }
 
         return app;

@@ -1,5 +1,6 @@
 using System.Reflection;
 using Microsoft.Extensions.DependencyInjection;
+using Wave16.Platform.Http;
 using Wave16.Platform.Store;
 using Wave16.Platform.Work;
 
@@ -14,6 +15,11 @@ internal static class PlatformServices
         module.AddStartup();
         module.Services.AddKeyedSingleton(module.Name, (services, _) =>
             new SaveTail(services.GetRequiredKeyedService<ModuleDatabase>(module.Name), module.Routes));
+        module.Services.AddKeyedSingleton(module.Name, (services, _) => new SetSave(
+            services.GetRequiredKeyedService<ModuleDatabase>(module.Name),
+            services.GetRequiredKeyedService<SaveTail>(module.Name),
+            module.Routes));
         module.AddJobs();
+        module.AddIdempotency();
     }
 }
