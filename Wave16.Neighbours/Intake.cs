@@ -1,3 +1,5 @@
+using Microsoft.AspNetCore.Connections;
+
 namespace Wave16.Neighbours;
 
 /// <summary>
@@ -20,7 +22,7 @@ internal sealed class Intake(IStandIn standIn, FaultSwitch faults, ReceivedLog r
             await AnswerAsync(context, call, next, patience.Token);
             call.Record(context.Response.StatusCode);
         }
-        catch (OperationCanceledException) when (patience.IsCancellationRequested)
+        catch (Exception gone) when (gone is ConnectionResetException || gone is OperationCanceledException && patience.IsCancellationRequested)
         {
             // The caller went away, or the host is stopping under a long delay: nobody is left to answer.
             call.Record(status: null);
