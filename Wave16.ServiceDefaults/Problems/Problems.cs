@@ -1,7 +1,4 @@
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Metadata;
-using Microsoft.AspNetCore.Mvc;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Wave16.ServiceDefaults;
@@ -22,7 +19,7 @@ public static class Problems
 }
 
 /// <summary>A problem document on its way out. A named type, so that it can stand in a <c>Results&lt;…&gt;</c> union.</summary>
-public sealed class RefusalResult : IResult, IEndpointMetadataProvider
+public sealed class RefusalResult : IResult
 {
     internal RefusalResult(Refusal refusal) => Refusal = refusal;
 
@@ -30,7 +27,4 @@ public sealed class RefusalResult : IResult, IEndpointMetadataProvider
 
     public Task ExecuteAsync(HttpContext httpContext) =>
         httpContext.RequestServices.GetRequiredService<ProblemWriter>().WriteAsync(httpContext, Refusal);
-
-    static void IEndpointMetadataProvider.PopulateMetadata(System.Reflection.MethodInfo method, EndpointBuilder builder) =>
-        builder.Metadata.Add(new ProducesResponseTypeMetadata(StatusCodes.Status400BadRequest, typeof(ProblemDetails), ["application/problem+json"]));
 }

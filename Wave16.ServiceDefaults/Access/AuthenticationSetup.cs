@@ -1,0 +1,93 @@
+using Microsoft.AspNetCore.Authentication.JwtBearer;
+using Microsoft.AspNetCore.Authorization;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.IdentityModel.Tokens;
+
+namespace Wave16.ServiceDefaults;
+
+internal static class AuthenticationSetup
+{
+    private static readonly TimeSpan ClockSkew = TimeSpan.FromSeconds(30);
+
+    public static void AddCallers(this WebApplicationBuilder builder)
+    {
+        var services = builder.Services;
+        var settings = builder.Configuration.GetSection(AuthenticationSettings.Section).Get<AuthenticationSettings>() ?? new AuthenticationSettings();
+        if (settings.Authority is null && !builder.Environment.IsDevelopment() && !OpenApiBuild.IsRunning)
+            throw new InvalidOperationException("Authentication:Authority is not configured. Only Development can do without an OIDC authority.");
+
+        services.AddSingleton(settings);
+        services.AddSingleton<AccessCatalogue>();
+        services.AddSingleton<TokenCallers>();
+        services.AddSingleton<CachingTokenHandler>();
+        if (builder.Environment.IsDevelopment())
+            services.AddSingleton<DevelopmentTokens>();
+
+        services.AddAuthentication(JwtBearerDefaults.AuthenticationScheme).AddJwtBearer();
+        services.AddOptions<JwtBearerOptions>(JwtBearerDefaults.AuthenticationScheme)
+            .Configure<IServiceProvider>((options, provider) => Configure(options, settings, provider));
+
+        services.AddSingleton<IAuthorizationMiddlewareResultHandler, InsufficientScope>();
+        services.AddAuthorizationBuilder()
+            .SetDefaultPolicy(new AuthorizationPolicyBuilder().RequireAuthenticatedUser().Build())
+            // Deny by default. Where there is no endpoint there is nothing to protect, and 404 says so to anyone.
+            .SetFallbackPolicy(new AuthorizationPolicyBuilder()
+                .RequireAssertion(context => context.Resource is HttpContext http && http.GetEndpoint() is null || Caller.Of(context.User) is not null)
+                .Build());
+        services.AddHostedService<EndpointGuard>();
+    }
+
+    private static void Configure(JwtBearerOptions options, AuthenticationSettings settings, IServiceProvider provider)
+    {
+        var time = provider.GetRequiredService<TimeProvider>();
+        options.Authority = settings.Authority;
+        options.RequireHttpsMetadata = !(Uri.TryCreate(settings.Authority, UriKind.Absolute, out var authority) && authority.IsLoopback);
+        options.AutomaticRefreshInterval = TimeSpan.FromHours(1);
+        options.RefreshInterval = TimeSpan.FromSeconds(30);
+        options.MapInboundClaims = false;
+        options.SaveToken = false;
+        options.TokenHandlers.Clear();
+        options.TokenHandlers.Add(provider.GetRequiredService<CachingTokenHandler>());
+        options.TokenValidationParameters = new TokenValidationParameters
+        {
+            ValidAlgorithms = [SecurityAlgorithms.RsaSha256, SecurityAlgorithms.EcdsaSha256, SecurityAlgorithms.RsaSsaPssSha256],
+            ValidAudience = settings.Audience,
+            RequireExpirationTime = true,
+            RequireSignedTokens = true,
+            LifetimeValidator = (notBefore, expires, _, _) => IsCurrent(notBefore, expires, time.GetUtcNow().UtcDateTime),
+            NameClaimType = "sub",
+            RoleClaimType = "roles",
+        };
+        // Null outside Development: the key and its issuer are trusted nowhere else.
+        if (provider.GetService<DevelopmentTokens>() is { } development)
+        {
+            options.TokenValidationParameters.ValidIssuers = [DevelopmentTokens.Issuer];
+            options.TokenValidationParameters.IssuerSigningKeys = [development.Key];
+        }
+
+        options.Events = new JwtBearerEvents
+        {
+            OnChallenge = context =>
+            {
+                if (context.AuthenticateFailure is UnusableTokenException unusable)
+                    context.ErrorDescription = unusable.Message;
+                return Task.CompletedTask;
+            },
+        };
+    }
+
+    private static bool IsCurrent(DateTime? notBefore, DateTime? expires, DateTime now)
+    {
+        if (expires is null)
+            throw new SecurityTokenNoExpirationException("The token has no expiry.");
+        if (now > expires + ClockSkew)
+            throw new SecurityTokenExpiredException("The token has expired.") { Expires = expires.Value };
+        if (notBefore is { } start && now < start - ClockSkew)
+            throw new SecurityTokenNotYetValidException("The token is not valid yet.") { NotBefore = start };
+        return true;
+    }
+}

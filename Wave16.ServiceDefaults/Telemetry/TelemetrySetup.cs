@@ -1,0 +1,61 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using OpenTelemetry;
+using OpenTelemetry.Metrics;
+using OpenTelemetry.Resources;
+using OpenTelemetry.Trace;
+
+namespace Wave16.ServiceDefaults;
+
+internal static class TelemetrySetup
+{
+    private const string OtlpEndpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+    public static bool HasPrometheus(IConfiguration configuration) => configuration.GetValue<bool>("Metrics:Prometheus");
+
+    public static void AddTelemetry(this WebApplicationBuilder builder)
+    {
+        KeepQueryStringsOutOfLogs(builder.Logging);
+        var otlp = !string.IsNullOrWhiteSpace(builder.Configuration[OtlpEndpoint]) && !OpenApiBuild.IsRunning;
+        var prometheus = HasPrometheus(builder.Configuration);
+        // Instrumentation that nobody reads still costs every request its share.
+        if (!otlp && !prometheus)
+            return;
+
+        var telemetry = builder.Services.AddOpenTelemetry().WithMetrics(metrics =>
+        {
+            metrics.AddAspNetCoreInstrumentation().AddHttpClientInstrumentation().AddRuntimeInstrumentation()
+                .AddMeter("Wave16.*", "Npgsql", "Microsoft.Orleans", "Polly");
+            if (prometheus)
+                metrics.AddPrometheusExporter();
+        });
+        if (string.IsNullOrEmpty(builder.Configuration["OTEL_SERVICE_NAME"]))
+            telemetry.ConfigureResource(resource => resource.AddService(builder.Environment.ApplicationName));
+        if (!otlp)
+            return;
+
+        // Both instrumentations replace the values of query parameters with "Redacted" unless an OTEL_DOTNET_EXPERIMENTAL_… variable
+        // says otherwise; Values_of_query_parameters_leave_in_no_trace holds them to it.
+        telemetry.WithTracing(traces => traces
+            .AddAspNetCoreInstrumentation(options => options.Filter = http =>
+                http.Request.Path.Value is not ("/health" or "/alive" or "/metrics"))
+            .AddHttpClientInstrumentation()
+            .AddSource("Wave16.*", "Npgsql", "Microsoft.Orleans.*"));
+        builder.Logging.AddOpenTelemetry(logs => logs.IncludeFormattedMessage = true);
+        telemetry.UseOtlpExporter();
+    }
+
+    // Both categories write whole request URLs at Information. The rules come last and name the full category, so that a general
+    // Microsoft.AspNetCore=Information in configuration does not bring them back.
+    private static void KeepQueryStringsOutOfLogs(ILoggingBuilder logging)
+    {
+        logging.Services.PostConfigure<LoggerFilterOptions>(options =>
+        {
+            options.Rules.Add(new LoggerFilterRule(null, "Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.Warning, null));
+            options.Rules.Add(new LoggerFilterRule(null, "Microsoft.AspNetCore.Routing.EndpointMiddleware", LogLevel.Warning, null));
+            options.Rules.Add(new LoggerFilterRule(null, "System.Net.Http.HttpClient", LogLevel.Warning, null));
+        });
+    }
+}
