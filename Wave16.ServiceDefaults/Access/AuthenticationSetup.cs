@@ -2,6 +2,7 @@ using Microsoft.AspNetCore.Authentication.JwtBearer;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -28,15 +29,25 @@ internal static class AuthenticationSetup
             services.AddSingleton<DevelopmentTokens>();
 
         services.AddAuthentication(JwtBearerDefaults.AuthenticationScheme).AddJwtBearer();
+        // Comes with AddAuthentication for the sake of cookies, and would write keys to the disk at every start.
+        foreach (var keyRing in services.Where(s => s.ServiceType == typeof(IHostedService) && s.ImplementationType?.Name == "DataProtectionHostedService").ToList())
+            services.Remove(keyRing);
         services.AddOptions<JwtBearerOptions>(JwtBearerDefaults.AuthenticationScheme)
-            .Configure<IServiceProvider>((options, provider) => Configure(options, settings, provider));
+            .Configure<IServiceProvider>((options, provider) => Configure(options, settings, provider))
+            .PostConfigure(options =>
+            {
+                // Otherwise a key that the authority has withdrawn stays good for another hour.
+                if (options.ConfigurationManager is BaseConfigurationManager manager)
+                    manager.UseLastKnownGoodConfiguration = false;
+            });
 
         services.AddSingleton<IAuthorizationMiddlewareResultHandler, InsufficientScope>();
         services.AddAuthorizationBuilder()
             .SetDefaultPolicy(new AuthorizationPolicyBuilder().RequireAuthenticatedUser().Build())
-            // Deny by default. Where there is no endpoint there is nothing to protect, and 404 says so to anyone.
+            // Deny by default. Where no route matched (404), or only with another method (405) or media type (415), there is nothing
+            // to protect, and the answer says so to anyone.
             .SetFallbackPolicy(new AuthorizationPolicyBuilder()
-                .RequireAssertion(context => context.Resource is HttpContext http && http.GetEndpoint() is null || Caller.Of(context.User) is not null)
+                .RequireAssertion(context => context.Resource is HttpContext http && http.GetEndpoint() is not RouteEndpoint || Caller.Of(context.User) is not null)
                 .Build());
         services.AddHostedService<EndpointGuard>();
     }
@@ -73,6 +84,8 @@ internal static class AuthenticationSetup
         {
             OnChallenge = context =>
             {
+                if (context.AuthenticateFailure is { } failure)
+                    context.HttpContext.Features.Set(new RefusedToken(failure));
                 if (context.AuthenticateFailure is UnusableTokenException unusable)
                     context.ErrorDescription = unusable.Message;
                 return Task.CompletedTask;
@@ -84,9 +97,10 @@ internal static class AuthenticationSetup
     {
         if (expires is null)
             throw new SecurityTokenNoExpirationException("The token has no expiry.");
-        if (now > expires + ClockSkew)
+        // The skew is added to our own clock: a token may carry the first or last representable time.
+        if (now - ClockSkew > expires)
             throw new SecurityTokenExpiredException("The token has expired.") { Expires = expires.Value };
-        if (notBefore is { } start && now < start - ClockSkew)
+        if (notBefore is { } start && now + ClockSkew < start)
             throw new SecurityTokenNotYetValidException("The token is not valid yet.") { NotBefore = start };
         return true;
     }

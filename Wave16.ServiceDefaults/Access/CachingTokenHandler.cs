@@ -9,10 +9,9 @@ namespace Wave16.ServiceDefaults;
 /// <summary>Validates a token once and remembers that it was valid: a signature check costs many times the rest of a request.</summary>
 /// <remarks>Only valid results are kept, under the token's SHA-256, until the token expires and five minutes at most, and only as
 /// long as the authority's published configuration (its keys) is the one they were validated with. Bounded: two generations of
-/// <see cref="GenerationSize"/> entries, the older dropped when the younger is full.</remarks>
-internal sealed class CachingTokenHandler(TokenCallers callers, TimeProvider time) : JsonWebTokenHandler
+/// <paramref name="generationSize"/> entries, the older dropped when the younger is full.</remarks>
+internal sealed class CachingTokenHandler(TokenCallers callers, TimeProvider time, int generationSize = 8192) : JsonWebTokenHandler
 {
-    internal const int GenerationSize = 8192;
     internal static readonly TimeSpan MaxAge = TimeSpan.FromMinutes(5);
 
     private Generations _generations = new(new(), new(), Configuration: null);
@@ -62,7 +61,7 @@ internal sealed class CachingTokenHandler(TokenCallers callers, TimeProvider tim
         var generations = Volatile.Read(ref _generations);
         if (!ReferenceEquals(generations.Configuration, configuration))
             generations = Replace(generations, new Generations(new(), new(), configuration));
-        else if (generations.Young.Count >= GenerationSize)
+        else if (generations.Young.Count >= generationSize)
             generations = Replace(generations, new Generations(new(), generations.Young, configuration));
         // Another thread may have moved to newer keys meanwhile; what these keys vouched for is not kept then.
         if (ReferenceEquals(generations.Configuration, configuration))

@@ -28,7 +28,7 @@ internal static partial class BadRequests
         // The framework names the parameter only in its message; Binding_messages_are_still_what_we_parse fails when that changes.
         if (Failed().Match(exception.Message) is { Success: true } failed)
         {
-            var reason = failed.Groups["type"].Value switch
+            var reason = failed.Groups["type"].Value.Replace("Nullable<", "", StringComparison.Ordinal).TrimEnd('>', '?') switch
             {
                 nameof(Rfc3339Time) => Rfc3339Time.Expected,
                 "int" or "long" or "short" or "uint" or "ulong" => "must be a whole number",
@@ -71,8 +71,8 @@ internal static partial class BadRequests
         }
 
         var reason = json.Message == Rfc3339Time.Expected ? Rfc3339Time.Expected
-            : json.Message.StartsWith("The property or constructor parameter", StringComparison.Ordinal) ? "must not be null"
-            : json.Message.StartsWith("Duplicate property", StringComparison.Ordinal) ? "contains a member twice"
+            : json.Message.Contains("doesn't allow null values", StringComparison.Ordinal) ? "must not be null"
+            : json.Message.StartsWith("Duplicate property", StringComparison.Ordinal) ? "is given twice"
             : "has a value that is not accepted here";
         return (ProblemCodes.Invalid, $"The body has a value that is not accepted{at}.", [new FieldError(pointer, reason)]);
     }

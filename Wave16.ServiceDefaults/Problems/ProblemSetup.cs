@@ -39,7 +39,7 @@ internal static class ProblemSetup
     }
 
     private static string WhyUnauthenticated(HttpContext http) =>
-        http.Features.Get<Microsoft.AspNetCore.Authentication.IAuthenticateResultFeature>()?.AuthenticateResult?.Failure switch
+        http.Features.Get<RefusedToken>()?.Reason switch
         {
             null => "Send Authorization: Bearer with a token of the configured authority.",
             SecurityTokenExpiredException => "The token has expired.",
@@ -48,3 +48,6 @@ internal static class ProblemSetup
             _ => "The token is not valid here.",
         };
 }
+
+/// <summary>Why the token of this request was not accepted.</summary>
+internal sealed record RefusedToken(Exception Reason);
