@@ -14,6 +14,8 @@ public sealed class EventRoutes
         }
     }
 
+    internal IReadOnlySet<string> Destinations => _routes.Values.SelectMany(destinations => destinations).ToHashSet(StringComparer.Ordinal);
+
     /// <summary>Destinations in the order they were declared; empty for a type nobody listens to.</summary>
     public IReadOnlyList<string> For(string eventType) => _routes.GetValueOrDefault(eventType) ?? [];
 }

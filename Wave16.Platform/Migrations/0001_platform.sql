@@ -19,27 +19,34 @@ create table platform.event (
   type           text        not null,
   subject        text        not null,
   entity_version bigint      not null,
-  data           text        not null,
+  data           text        not null check (octet_length(data) <= 65536),
   traceparent    text,
   primary key (occurred_at, event_id)
 ) partition by range (occurred_at);
 create table platform.event_default partition of platform.event default;
 
--- One row per event and destination, deleted when delivered: this table holds only what is pending.
--- next_at is -infinity until a first attempt fails, so that a clock set back delays nothing new.
+-- One row per event and destination, deleted when delivered: this table holds only what is pending, so an insert
+-- maintains one index. next_at is -infinity until a first attempt fails, so that a clock set back delays nothing new.
+-- Within a subject ids grow in commit order: a save reaches its insert only after the one before it has committed.
+-- A queue's dead rows are vacuumed away early and without pauses; its file is not truncated, which would lock it.
 create table platform.delivery (
-  id          bigint      primary key generated always as identity,
   destination text        not null,
+  id          bigint      not null generated always as identity,
   tenant      text        not null,
   subject     text        not null,
   event_id    text        not null,
   occurred_at timestamptz not null,
   next_at     timestamptz not null default '-infinity',
   attempts    int         not null default 0,
-  last_error  text
-) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
-create index delivery_due   on platform.delivery (destination, next_at, id);
-create index delivery_order on platform.delivery (destination, tenant, subject, id);
+  last_error  text,
+  primary key (destination, id)
+) with (
+  autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_insert_threshold = -1,
+  autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000,
+  autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off
+);
+-- Few rows: only what has failed and waits for its next attempt. Tells which subjects are held back.
+create index delivery_held on platform.delivery (destination, tenant, subject, id) where next_at > '-infinity';
 
 create table platform.dead_letter (
   died_at     timestamptz not null,

@@ -66,6 +66,7 @@ public sealed class SaveTail
         """;
 
     /// <summary>Appends the parameters that <see cref="Sql"/> names. Returns the hash of the audit leaf this save writes.</summary>
+    /// <exception cref="EventTooLargeException">One of the events is over the limit.</exception>
     public byte[] AddParameters(NpgsqlParameterCollection parameters, EntityChange change)
     {
         var before = parameters.Count;
@@ -77,6 +78,7 @@ public sealed class SaveTail
         for (var i = 0; i < events.Count; i++)
         {
             eventIds[i] = EventId.Of(_database.Epoch, change.Tenant, change.Kind, change.Id, change.Version, i);
+            EventEnvelope.ThrowIfTooLarge(eventIds[i], _database.Module, events[i].Type, change.Id, change.Tenant, events[i].Data);
             types[i] = events[i].Type;
             data[i] = events[i].Data;
             foreach (var destination in _routes.For(events[i].Type))

@@ -1,0 +1,95 @@
+using System.Net.Mime;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using CloudNative.CloudEvents;
+using CloudNative.CloudEvents.SystemTextJson;
+
+namespace Wave16.Platform.Events;
+
+/// <summary>CloudEvents 1.0 JSON format: structured mode (<c>application/cloudevents+json</c>) and batches (<c>application/cloudevents-batch+json</c>).</summary>
+public static class EventFormat
+{
+    public const string StructuredMediaType = "application/cloudevents+json";
+    public const string BatchMediaType = "application/cloudevents-batch+json";
+
+    private static readonly CloudEventAttribute TenantId = CloudEventAttribute.CreateExtension("tenantid", CloudEventAttributeType.String);
+    private static readonly CloudEventAttribute EntityVersion = CloudEventAttribute.CreateExtension("entityversion", CloudEventAttributeType.Integer);
+    private static readonly CloudEventAttribute TraceParent = CloudEventAttribute.CreateExtension("traceparent", CloudEventAttributeType.String);
+    private static readonly CloudEventAttribute[] Extensions = [TenantId, EntityVersion, TraceParent];
+
+    // Text stays as it was raised: an event that was small enough does not grow by being escaped.
+    private static readonly JsonEventFormatter Formatter = new(
+        new JsonSerializerOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping },
+        new JsonDocumentOptions { MaxDepth = 64 });
+
+    /// <summary>One event in structured mode, UTF-8.</summary>
+    public static ReadOnlyMemory<byte> Encode(EventEnvelope envelope) =>
+        Formatter.EncodeStructuredModeMessage(ToCloudEvent(envelope), out _);
+
+    /// <summary>A JSON array of events, UTF-8.</summary>
+    public static ReadOnlyMemory<byte> EncodeBatch(IEnumerable<EventEnvelope> envelopes) =>
+        Formatter.EncodeBatchModeMessage(envelopes.Select(ToCloudEvent), out _);
+
+    /// <summary>Reads one event in structured mode.</summary>
+    /// <exception cref="FormatException">Not a CloudEvent of this shape; the message says what is wrong, without the data.</exception>
+    public static EventEnvelope Decode(ReadOnlyMemory<byte> json) =>
+        Read(() => FromCloudEvent(Formatter.DecodeStructuredModeMessage(json, new ContentType(StructuredMediaType), Extensions)));
+
+    /// <summary>Reads a batch.</summary>
+    /// <exception cref="FormatException">Not a batch, or one of its events is not a CloudEvent of this shape.</exception>
+    public static IReadOnlyList<EventEnvelope> DecodeBatch(ReadOnlyMemory<byte> json) =>
+        Read(() => (EventEnvelope[])[.. Formatter.DecodeBatchModeMessage(json, new ContentType(BatchMediaType), Extensions).Select(FromCloudEvent)]);
+
+    public static CloudEvent ToCloudEvent(EventEnvelope envelope)
+    {
+        var cloudEvent = new CloudEvent(CloudEventsSpecVersion.V1_0, Extensions)
+        {
+            Id = envelope.Id,
+            Source = new Uri(envelope.Source, UriKind.RelativeOrAbsolute),
+            Type = envelope.Type,
+            Subject = envelope.Subject,
+            Time = envelope.Time,
+            DataContentType = envelope.DataContentType,
+            Data = JsonElement.Parse(envelope.Data),
+        };
+        cloudEvent[TenantId] = envelope.TenantId;
+        cloudEvent[EntityVersion] = checked((int)envelope.EntityVersion); // CloudEvents integers have 32 bits
+        if (envelope.TraceParent is { } traceParent)
+        {
+            cloudEvent[TraceParent] = traceParent;
+        }
+
+        return cloudEvent;
+    }
+
+    /// <exception cref="FormatException">An attribute that our events always carry is missing, or the data is not JSON.</exception>
+    public static EventEnvelope FromCloudEvent(CloudEvent cloudEvent) => new()
+    {
+        Id = Required(cloudEvent.Id, "id"),
+        Source = Required(cloudEvent.Source?.OriginalString, "source"),
+        Type = Required(cloudEvent.Type, "type"),
+        Subject = Required(cloudEvent.Subject, "subject"),
+        Time = cloudEvent.Time ?? throw Missing("time"),
+        TenantId = Required((string?)cloudEvent[TenantId], "tenantid"),
+        EntityVersion = (int?)cloudEvent[EntityVersion] ?? throw Missing("entityversion"),
+        TraceParent = (string?)cloudEvent[TraceParent],
+        DataContentType = cloudEvent.DataContentType ?? "application/json",
+        Data = cloudEvent.Data is JsonElement data ? data.GetRawText() : throw new FormatException("The event's data is not JSON."),
+    };
+
+    private static T Read<T>(Func<T> decode)
+    {
+        try
+        {
+            return decode();
+        }
+        catch (Exception malformed) when (malformed is JsonException or ArgumentException or InvalidOperationException)
+        {
+            throw new FormatException("Not a CloudEvents 1.0 JSON document: " + malformed.Message, malformed);
+        }
+    }
+
+    private static string Required(string? value, string attribute) => string.IsNullOrEmpty(value) ? throw Missing(attribute) : value;
+
+    private static FormatException Missing(string attribute) => new($"The event has no {attribute}.");
+}

@@ -1,0 +1,38 @@
+using Microsoft.Extensions.Hosting;
+using Wave16.Platform.Store;
+
+namespace Wave16.Platform.Events;
+
+/// <summary>Attaches a module's handlers to the transport once its store is ready, and detaches them, drained, when the process stops.</summary>
+internal sealed class EventSubscriptions(IEventTransport transport, ModuleDatabase database, IReadOnlyList<IEventHandler> handlers) : IHostedService
+{
+    private readonly List<IAsyncDisposable> _attached = [];
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        foreach (var handler in handlers)
+        {
+            _attached.Add(await transport.SubscribeAsync(
+                new EventSubscription(handler.Consumer, handler.Types, (envelope, cancellation) => HandleAsync(handler, envelope, cancellation)),
+                cancellationToken));
+        }
+    }
+
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await Task.WhenAll(_attached.Select(attached => attached.DisposeAsync().AsTask())).WaitAsync(cancellationToken);
+        _attached.Clear();
+    }
+
+    private async Task HandleAsync(IEventHandler handler, EventEnvelope envelope, CancellationToken cancellation)
+    {
+        await database.WhenReadyAsync(cancellation);
+        await handler.HandleAsync(envelope, Inbox.CommandId(handler.Consumer, envelope.Id), cancellation);
+    }
+}
+
+/// <summary>The inbox is the command table: an event is a command whose id is the event's own, per consumer.</summary>
+public static class Inbox
+{
+    public static string CommandId(string consumer, string eventId) => $"evt:{consumer}:{eventId}";
+}

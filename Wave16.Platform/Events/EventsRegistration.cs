@@ -1,0 +1,76 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
+using Wave16.Platform.Modules;
+using Wave16.Platform.Store;
+using Wave16.ServiceDefaults;
+
+namespace Wave16.Platform.Events;
+
+/// <summary>How a module sends and receives events.</summary>
+public static class EventsRegistration
+{
+    /// <summary>Adds a destination with a lane of its own. Say with <see cref="ModuleBuilder.Route"/> what goes there.</summary>
+    public static ModuleBuilder AddDestination<TDestination>(this ModuleBuilder module)
+        where TDestination : class, IDestination
+    {
+        module.Services.AddKeyedSingleton<IDestination, TDestination>(module.Name);
+        return module;
+    }
+
+    /// <summary>Adds a handler of other modules' events.</summary>
+    public static ModuleBuilder Subscribe<THandler>(this ModuleBuilder module)
+        where THandler : class, IEventHandler
+    {
+        module.Services.AddKeyedSingleton<IEventHandler, THandler>(module.Name);
+        return module;
+    }
+
+    /// <summary>The module's outbox, its lanes, and its subscriptions.</summary>
+    internal static void AddEvents(this ModuleBuilder module)
+    {
+        var name = module.Name;
+        module.Services.AddMetrics();
+        module.Services.TryAddSingleton<OutboxMetrics>();
+        module.Services.TryAddSingleton<IEventTransport, InProcessTransport>();
+        module.Services.TryAddSingleton(new LaneSettings());
+        module.Services.AddKeyedSingleton(name, new OutboxSignal(module.Routes));
+        module.Services.AddKeyedSingleton(name, (services, _) => Dispatcher(services, name, module.Routes));
+        module.AddHostedService(services => new EventSubscriptions(
+            services.GetRequiredService<IEventTransport>(),
+            services.GetRequiredKeyedService<ModuleDatabase>(name),
+            [.. services.GetKeyedServices<IEventHandler>(name)]));
+        module.AddHostedService(services => services.GetRequiredKeyedService<OutboxDispatcher>(name));
+    }
+
+    private static OutboxDispatcher Dispatcher(IServiceProvider services, string module, EventRoutes routes)
+    {
+        List<IDestination> destinations = [.. services.GetKeyedServices<IDestination>(module)];
+        if (routes.Destinations.Contains(BusDestination.BusName))
+        {
+            destinations.Add(new BusDestination(services.GetRequiredService<IEventTransport>()));
+        }
+
+        if (routes.Destinations.Except(destinations.Select(destination => destination.Name), StringComparer.Ordinal).ToList() is { Count: > 0 } unknown)
+        {
+            throw new InvalidOperationException($"{module} routes events to {string.Join(", ", unknown)}, and has no such destination.");
+        }
+
+        var signal = services.GetRequiredKeyedService<OutboxSignal>(module);
+        var lanes = destinations.ConvertAll(destination => new Lane(
+            destination,
+            services.GetRequiredKeyedService<ModuleDatabase>(module),
+            services.GetRequiredKeyedService<ModuleLocks>(module),
+            services.GetRequiredService<LaneSettings>(),
+            services.GetRequiredService<DependencyHealth>(),
+            services.GetRequiredService<OutboxMetrics>(),
+            services.GetRequiredService<TimeProvider>(),
+            services.GetRequiredService<ILogger<Lane>>()));
+        foreach (var lane in lanes)
+        {
+            signal.Connect(lane.Destination, lane.Signal);
+        }
+
+        return new OutboxDispatcher(lanes);
+    }
+}

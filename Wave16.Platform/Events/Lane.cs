@@ -1,0 +1,254 @@
+using System.Diagnostics;
+using System.Text;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+using Wave16.Platform.Store;
+using Wave16.ServiceDefaults;
+
+namespace Wave16.Platform.Events;
+
+/// <summary>
+/// Takes one destination's deliveries out of the outbox: run by one process at a time, one subject in order, different
+/// subjects at once. A delivery leaves the store only after the destination has it; so a crash repeats, and loses nothing.
+/// </summary>
+internal sealed class Lane(
+    IDestination destination,
+    ModuleDatabase database,
+    ModuleLocks locks,
+    LaneSettings settings,
+    DependencyHealth health,
+    OutboxMetrics metrics,
+    TimeProvider time,
+    ILogger log)
+{
+    private const int SettleAt = 64;
+    private const int LongestReason = 1000;
+    private static readonly TimeSpan SampleEvery = TimeSpan.FromSeconds(5);
+
+    private readonly OutboxStore _store = new(database);
+    private readonly LaneGate _gate = new(settings, time);
+    private readonly WakeUp _wake = new();
+    private readonly List<Task> _workers = [];
+    private LaneQueue _queue = new(settings.Batch, settings.Concurrency);
+    private volatile bool _signalled;
+
+    public string Destination => destination.Name;
+
+    public LaneState State => _gate.State;
+
+    /// <summary>Something was committed for this destination.</summary>
+    public void Signal()
+    {
+        _signalled = true;
+        _wake.Ring();
+    }
+
+    /// <summary>Runs until stopped.</summary>
+    /// <param name="stopping">Take nothing new, finish what is being delivered, settle it, give the lane up.</param>
+    /// <param name="abort">Leave everything as it is, at once.</param>
+    public async Task RunAsync(CancellationToken stopping, CancellationToken abort)
+    {
+        await using var ring = stopping.Register(_wake.Ring);
+        while (!stopping.IsCancellationRequested)
+        {
+            try
+            {
+                await using var lease = await locks.AcquireAsync($"outbox/{destination.Name}", stopping);
+                using var live = CancellationTokenSource.CreateLinkedTokenSource(abort, lease.Lost);
+                _gate.Enter();
+                await DispatchAsync(stopping, live.Token);
+                _gate.Leave(null);
+            }
+            catch (OperationCanceledException) when (stopping.IsCancellationRequested || abort.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (OperationCanceledException)
+            {
+                _gate.Leave("the lane's lock was lost");
+            }
+            catch (NpgsqlException away)
+            {
+                _gate.Leave("the store is away");
+                log.LogWarning(away, "{Module} outbox to {Destination}: the store is away", database.Module, destination.Name);
+                await _wake.WaitAsync(settings.PollEvery, time, stopping);
+            }
+            catch (Exception bug)
+            {
+                // The lane must outlive what nobody thought of: a dead one would look like a quiet one.
+                _gate.Leave(bug.GetType().Name);
+                log.LogError(bug, "{Module} outbox to {Destination}: the lane failed and starts again", database.Module, destination.Name);
+                await _wake.WaitAsync(settings.PollEvery, time, stopping);
+            }
+        }
+    }
+
+    private async Task DispatchAsync(CancellationToken stopping, CancellationToken live)
+    {
+        _queue = new LaneQueue(settings.Batch, settings.Concurrency);
+        await using var ring = live.Register(_wake.Ring);
+        using var working = CancellationTokenSource.CreateLinkedTokenSource(live);
+        var (polled, sampled, settled) = (time.GetTimestamp(), 0L, time.GetTimestamp());
+        try
+        {
+            while (true)
+            {
+                live.ThrowIfCancellationRequested();
+                if (_queue.Tried is var tried && (tried >= SettleAt || (tried > 0 && (_queue.IsAtRest || time.GetElapsedTime(settled) >= settings.SettleWithin))))
+                {
+                    var batch = _queue.TakeTried();
+                    await _store.SettleAsync(destination.Name, batch, time.GetUtcNow(), live);
+                    _queue.Settled(batch);
+                    settled = time.GetTimestamp();
+                }
+
+                if (stopping.IsCancellationRequested)
+                {
+                    _queue.ForgetQueued();
+                    if (_queue is { IsAtRest: true, Tried: 0 })
+                    {
+                        return;
+                    }
+                }
+                else
+                {
+                    if (_signalled || time.GetElapsedTime(polled) >= settings.PollEvery)
+                    {
+                        _signalled = false;
+                        polled = time.GetTimestamp();
+                        _queue.ExpectMore();
+                    }
+
+                    await FetchAsync(live);
+                    await StartWorkersAsync(working.Token);
+                    if (sampled == 0 || time.GetElapsedTime(sampled) >= SampleEvery)
+                    {
+                        metrics.Report(database.Module, destination.Name, await _store.BacklogAsync(destination.Name, live));
+                        sampled = time.GetTimestamp();
+                    }
+                }
+
+                await _wake.WaitAsync(_queue.Tried > 0 ? settings.SettleWithin : Jittered(settings.PollEvery), time, live);
+            }
+        }
+        finally
+        {
+            metrics.Forget(database.Module, destination.Name);
+            await working.CancelAsync();
+            await Task.WhenAll(_workers).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            _workers.Clear();
+        }
+    }
+
+    private async Task FetchAsync(CancellationToken live)
+    {
+        while (_gate.Look() is var status and not LaneStatus.Paused && _queue.NextFetch(status == LaneStatus.Probing) is { } plan)
+        {
+            _queue.Add(await _store.FetchAsync(destination.Name, time.GetUtcNow(), plan, live), plan);
+        }
+    }
+
+    private async Task StartWorkersAsync(CancellationToken working)
+    {
+        await Task.WhenAll(_workers.Where(worker => worker.IsCompleted)); // to hear of one that failed
+        _workers.RemoveAll(worker => worker.IsCompleted);
+        for (var wanted = Math.Min(_queue.Ready, settings.Concurrency - _workers.Count); wanted > 0; wanted--)
+        {
+            _workers.Add(Task.Run(() => WorkAsync(working), working));
+        }
+    }
+
+    private async Task WorkAsync(CancellationToken working)
+    {
+        while (_queue.Take(Allowed()) is { } delivery)
+        {
+            var outcome = await TryAsync(delivery, working);
+            _queue.Complete(Judge(delivery, outcome));
+            _wake.Ring();
+        }
+
+        int Allowed() => _gate.Look() switch
+        {
+            LaneStatus.Open => settings.Concurrency,
+            LaneStatus.Probing => 1,
+            _ => 0,
+        };
+    }
+
+    private async Task<DeliveryOutcome> TryAsync(PendingDelivery delivery, CancellationToken working)
+    {
+        if (delivery.Envelope is not { } envelope)
+        {
+            return new DeliveryOutcome.Rejected("retention has dropped the event before it was delivered");
+        }
+
+        using var activity = OutboxMetrics.StartDelivery(database.Module, destination.Name, envelope);
+        using var overdue = new CancellationTokenSource(settings.DeliveryTimeout, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(working, overdue.Token);
+        var started = time.GetTimestamp();
+        DeliveryOutcome outcome;
+        try
+        {
+            outcome = await destination.DeliverAsync(envelope, either.Token);
+        }
+        catch (OperationCanceledException) when (overdue.IsCancellationRequested && !working.IsCancellationRequested)
+        {
+            outcome = new DeliveryOutcome.Retry($"took longer than {settings.DeliveryTimeout}");
+        }
+        catch (Exception failure) when (!working.IsCancellationRequested)
+        {
+            outcome = failure.ToOutcome();
+            log.LogWarning(failure, "{Module} outbox to {Destination}: {Type} {EventId} was not delivered", database.Module, destination.Name, envelope.Type, envelope.Id);
+        }
+
+        metrics.Delivered(database.Module, destination.Name, outcome, time.GetElapsedTime(started));
+        if (outcome is not DeliveryOutcome.Delivered)
+        {
+            activity?.SetStatus(ActivityStatusCode.Error, outcome.GetType().Name);
+        }
+
+        return outcome;
+    }
+
+    private Settlement Judge(PendingDelivery delivery, DeliveryOutcome outcome)
+    {
+        if (outcome is DeliveryOutcome.Unavailable down)
+        {
+            var nextAt = _gate.Down(Short(down.Reason), down.RetryAfter);
+            _queue.ForgetQueued();
+            health.Report(destination.Name, DependencyState.Degraded, "unavailable; deliveries wait in the outbox");
+            return new Settlement(delivery, Fate.Held, delivery.Attempts, nextAt, Short(down.Reason));
+        }
+
+        if (_gate.Reached())
+        {
+            _queue.ExpectMore();
+        }
+
+        if (_gate.Look() is LaneStatus.Open)
+        {
+            health.Report(destination.Name, DependencyState.Healthy);
+        }
+
+        return outcome switch
+        {
+            DeliveryOutcome.Delivered => new Settlement(delivery, Fate.Delivered),
+            DeliveryOutcome.Retry retry when delivery.Attempts + 1 < settings.MaxAttempts =>
+                new Settlement(delivery, Fate.Held, delivery.Attempts + 1, time.GetUtcNow() + settings.Backoff(delivery.Attempts + 1), Short(retry.Reason)),
+            DeliveryOutcome.Retry retry => Dead(retry.Reason),
+            DeliveryOutcome.Rejected rejected => Dead(rejected.Reason),
+            _ => throw new UnreachableException(),
+        };
+
+        Settlement Dead(string reason)
+        {
+            log.LogError("{Module} outbox to {Destination}: delivery {Delivery} is a dead letter: {Reason}", database.Module, destination.Name, delivery.Id, Short(reason));
+            var envelope = delivery.Envelope is { } known ? Encoding.UTF8.GetString(EventFormat.Encode(known).Span) : "{}";
+            return new Settlement(delivery, Fate.Dead, delivery.Attempts + 1, default, Short(reason), envelope);
+        }
+    }
+
+    private static string Short(string reason) => reason.Length <= LongestReason ? reason : reason[..LongestReason];
+
+    private static TimeSpan Jittered(TimeSpan time) => time * (0.75 + (Random.Shared.NextDouble() / 4));
+}

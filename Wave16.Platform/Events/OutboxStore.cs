@@ -1,0 +1,158 @@
+using Npgsql;
+using NpgsqlTypes;
+using Wave16.Platform.Store;
+
+namespace Wave16.Platform.Events;
+
+/// <summary>The lanes' SQL: one statement to fetch what is pending, one to settle what was tried, whatever their number.</summary>
+internal sealed class OutboxStore(ModuleDatabase database)
+{
+    // Walks primary key (destination, id); the anti-join probes delivery_held, which holds only what has failed before.
+    // $3 is what this lane already has in hand, $4 and $5 subjects of which it has enough.
+    private const string FetchSql = """
+        select d.id, d.tenant, d.subject, d.event_id, d.occurred_at, d.attempts, e.type, e.entity_version, e.data, e.traceparent
+        from platform.delivery d
+        left join platform.event e on e.occurred_at = d.occurred_at and e.event_id = d.event_id
+        where d.destination = $1 and d.next_at <= $2 and d.id <> all($3)
+          and not exists (
+            select from platform.delivery held
+            where held.destination = d.destination and held.tenant = d.tenant and held.subject = d.subject
+              and held.id < d.id and held.next_at > $2 and held.next_at > '-infinity')
+          and not exists (
+            select from unnest($4::text[], $5::text[]) as enough(tenant, subject)
+            where enough.tenant = d.tenant and enough.subject = d.subject)
+        order by d.id
+        limit $6
+        """;
+
+    private const string DeleteSql = "delete from platform.delivery where destination = $1 and id = any($2)";
+
+    private const string SettleSql = """
+        with delivered as (
+          delete from platform.delivery where destination = $1 and id = any($2)
+        ), held as (
+          update platform.delivery d set next_at = h.next_at, attempts = h.attempts, last_error = h.error
+          from unnest($3::bigint[], $4::timestamptz[], $5::int[], $6::text[]) as h(id, next_at, attempts, error)
+          where d.destination = $1 and d.id = h.id
+        ), dead as (
+          delete from platform.delivery d
+          using unnest($7::bigint[], $8::int[], $9::text[], $10::text[]) as x(id, attempts, error, envelope)
+          where d.destination = $1 and d.id = x.id
+          returning d.id, d.tenant, d.subject, d.event_id, d.occurred_at, x.attempts, x.error, x.envelope
+        )
+        insert into platform.dead_letter (died_at, id, destination, tenant, subject, event_id, occurred_at, attempts, last_error, envelope)
+        select $11, id, $1, tenant, subject, event_id, occurred_at, attempts, error, envelope from dead
+        """;
+
+    // The count stops at a bound: it is asked every few seconds, also when a destination has been down for a week.
+    private const string BacklogSql = """
+        select (select count(*) from (select from platform.delivery where destination = $1 limit $2) as bounded),
+               (select occurred_at from platform.delivery where destination = $1 order by id limit 1)
+        """;
+
+    /// <summary>Due deliveries in id order, without those that an earlier one of their subject holds back.</summary>
+    public async Task<List<PendingDelivery>> FetchAsync(string destination, DateTimeOffset now, FetchPlan plan, CancellationToken cancellation)
+    {
+        await using var command = database.DataSource.CreateCommand(FetchSql);
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = destination });
+        command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = now });
+        command.Parameters.Add(new NpgsqlParameter<long[]> { TypedValue = plan.InHand });
+        command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. plan.Enough.Select(subject => subject.Tenant)] });
+        command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. plan.Enough.Select(subject => subject.Id)] });
+        command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = plan.Limit });
+        var batch = new List<PendingDelivery>();
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        while (await reader.ReadAsync(cancellation))
+        {
+            var subject = new SubjectKey(reader.GetString(1), reader.GetString(2));
+            var envelope = await reader.IsDBNullAsync(6, cancellation) ? null : new EventEnvelope
+            {
+                Id = reader.GetString(3),
+                Source = database.Module,
+                Type = reader.GetString(6),
+                Subject = subject.Id,
+                Time = reader.GetFieldValue<DateTimeOffset>(4),
+                TenantId = subject.Tenant,
+                EntityVersion = reader.GetInt64(7),
+                Data = reader.GetString(8),
+                TraceParent = await reader.IsDBNullAsync(9, cancellation) ? null : reader.GetString(9),
+            };
+            batch.Add(new PendingDelivery(reader.GetInt64(0), subject, reader.GetInt32(5), envelope));
+        }
+
+        return batch;
+    }
+
+    public async Task SettleAsync(string destination, IReadOnlyList<Settlement> settled, DateTimeOffset now, CancellationToken cancellation)
+    {
+        var held = settled.Where(one => one.Fate == Fate.Held).ToList();
+        var dead = settled.Where(one => one.Fate == Fate.Dead).ToList();
+        var simple = held.Count == 0 && dead.Count == 0;
+        await using var command = database.DataSource.CreateCommand(simple ? DeleteSql : SettleSql);
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = destination });
+        command.Parameters.Add(new NpgsqlParameter<long[]> { TypedValue = [.. settled.Where(one => one.Fate == Fate.Delivered).Select(one => one.Delivery.Id)] });
+        if (!simple)
+        {
+            command.Parameters.Add(new NpgsqlParameter<long[]> { TypedValue = [.. held.Select(one => one.Delivery.Id)] });
+            command.Parameters.Add(new NpgsqlParameter<DateTimeOffset[]> { TypedValue = [.. held.Select(one => one.NextAt)] });
+            command.Parameters.Add(new NpgsqlParameter<int[]> { TypedValue = [.. held.Select(one => one.Attempts)] });
+            command.Parameters.Add(Texts(held.Select(one => one.Reason)));
+            command.Parameters.Add(new NpgsqlParameter<long[]> { TypedValue = [.. dead.Select(one => one.Delivery.Id)] });
+            command.Parameters.Add(new NpgsqlParameter<int[]> { TypedValue = [.. dead.Select(one => one.Attempts)] });
+            command.Parameters.Add(Texts(dead.Select(one => one.Reason)));
+            command.Parameters.Add(Texts(dead.Select(one => one.Envelope)));
+            command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = now });
+        }
+
+        await command.ExecuteNonQueryAsync(cancellation);
+
+        // Postgres text holds no NUL, and a reason can quote whatever a destination threw.
+        static NpgsqlParameter<string[]> Texts(IEnumerable<string> texts) => new()
+        {
+            TypedValue = [.. texts.Select(text => text.Replace('\0', ' '))],
+            NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Text,
+        };
+    }
+
+    public async Task<Backlog> BacklogAsync(string destination, CancellationToken cancellation)
+    {
+        await using var command = database.DataSource.CreateCommand(BacklogSql);
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = destination });
+        command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = Backlog.CountedUpTo });
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        await reader.ReadAsync(cancellation);
+        return new Backlog((int)reader.GetInt64(0), await reader.IsDBNullAsync(1, cancellation) ? null : reader.GetFieldValue<DateTimeOffset>(1));
+    }
+}
+
+/// <summary>Tenant and entity id: the unit within which order is kept.</summary>
+internal readonly record struct SubjectKey(string Tenant, string Id);
+
+/// <param name="Id">Grows in commit order within a subject.</param>
+/// <param name="Subject">Whose order it is part of.</param>
+/// <param name="Attempts">Failures counted so far.</param>
+/// <param name="Envelope">Null when retention has taken the event away before its delivery.</param>
+internal sealed record PendingDelivery(long Id, SubjectKey Subject, int Attempts, EventEnvelope? Envelope);
+
+/// <param name="Limit">Rows to fetch at most.</param>
+/// <param name="InHand">Deliveries that are queued, running, or tried and not settled yet.</param>
+/// <param name="Enough">Subjects with so many deliveries queued that more would crowd out the others.</param>
+/// <param name="Forgotten">How often the queue had let go of what it held when this was planned.</param>
+internal sealed record FetchPlan(int Limit, long[] InHand, IReadOnlyList<SubjectKey> Enough, int Forgotten);
+
+internal enum Fate
+{
+    Delivered,
+    Held,
+    Dead,
+}
+
+/// <summary>What the store is to be told about a delivery that was tried.</summary>
+internal sealed record Settlement(PendingDelivery Delivery, Fate Fate, int Attempts = 0, DateTimeOffset NextAt = default, string Reason = "", string Envelope = "");
+
+/// <param name="Pending">Deliveries not made yet, counted up to <see cref="CountedUpTo"/>.</param>
+/// <param name="Oldest">When the oldest of them was raised.</param>
+internal sealed record Backlog(int Pending, DateTimeOffset? Oldest)
+{
+    public const int CountedUpTo = 100_000;
+}

@@ -1,0 +1,1 @@
+[assembly: AssemblyFixture(typeof(Wave16.Testing.PostgresFixture))]
