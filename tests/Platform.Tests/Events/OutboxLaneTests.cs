@@ -1,4 +1,3 @@
-using Wave16.Platform.Events;
 using Wave16.Testing;
 
 namespace Wave16.Platform.Tests.Events;

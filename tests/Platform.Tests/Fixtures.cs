@@ -1,1 +1,0 @@
-[assembly: AssemblyFixture(typeof(Wave16.Testing.PostgresFixture))]
