@@ -34,6 +34,7 @@ public static class DeliveryFailures
     public static DeliveryOutcome ToOutcome(this Exception failure) => failure switch
     {
         EventRejectedException rejected => new DeliveryOutcome.Rejected(rejected.Message),
+        DestinationUnavailableException away => new DeliveryOutcome.Unavailable(away.Message, away.RetryAfter),
         BrokenCircuitException broken => new DeliveryOutcome.Unavailable("the circuit is open", broken.RetryAfter),
         RateLimiterRejectedException limited => new DeliveryOutcome.Unavailable("too many requests in flight", limited.RetryAfter),
         HttpRequestException { StatusCode: { } status } => new HttpResponseMessage(status).ToOutcome(TimeProvider.System),

@@ -26,3 +26,9 @@ public abstract record DeliveryOutcome
 
 /// <summary>Thrown by a handler for an event it will never be able to handle: a dead letter at once.</summary>
 public sealed class EventRejectedException(string reason) : Exception(reason);
+
+/// <summary>Thrown by a handler or a destination when what it needs is down: the lane waits, nothing is counted.</summary>
+public sealed class DestinationUnavailableException(string reason, TimeSpan? retryAfter = null) : Exception(reason)
+{
+    public TimeSpan? RetryAfter { get; } = retryAfter;
+}

@@ -3,7 +3,7 @@ using Wave16.Platform.Store;
 
 namespace Wave16.Platform.Events;
 
-/// <summary>Attaches a module's handlers to the transport once its store is ready, and detaches them, drained, when the process stops.</summary>
+/// <summary>Attaches a module's handlers to the transport, and detaches them, drained, when the process stops.</summary>
 internal sealed class EventSubscriptions(IEventTransport transport, ModuleDatabase database, IReadOnlyList<IEventHandler> handlers) : IHostedService
 {
     private readonly List<IAsyncDisposable> _attached = [];
@@ -24,11 +24,10 @@ internal sealed class EventSubscriptions(IEventTransport transport, ModuleDataba
         _attached.Clear();
     }
 
-    private async Task HandleAsync(IEventHandler handler, EventEnvelope envelope, CancellationToken cancellation)
-    {
-        await database.WhenReadyAsync(cancellation);
-        await handler.HandleAsync(envelope, Inbox.CommandId(handler.Consumer, envelope.Id), cancellation);
-    }
+    private Task HandleAsync(IEventHandler handler, EventEnvelope envelope, CancellationToken cancellation) =>
+        database.WhenReadyAsync(cancellation).IsCompletedSuccessfully
+            ? handler.HandleAsync(envelope, Inbox.CommandId(handler.Consumer, envelope.Id), cancellation)
+            : throw new DestinationUnavailableException($"{database.Module} is not ready");
 }
 
 /// <summary>The inbox is the command table: an event is a command whose id is the event's own, per consumer.</summary>

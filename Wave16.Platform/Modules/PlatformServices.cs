@@ -1,5 +1,6 @@
 using System.Reflection;
 using Microsoft.Extensions.DependencyInjection;
+using Wave16.Platform.Events;
 using Wave16.Platform.Http;
 using Wave16.Platform.Store;
 using Wave16.Platform.Work;
@@ -19,6 +20,7 @@ internal static class PlatformServices
             services.GetRequiredKeyedService<ModuleDatabase>(module.Name),
             services.GetRequiredKeyedService<SaveTail>(module.Name),
             module.Routes));
+        module.AddEvents();
         module.AddJobs();
         module.AddIdempotency();
     }

@@ -26,6 +26,7 @@ public sealed class SetSave(ModuleDatabase database, SaveTail tail, EventRoutes 
     }
 
     /// <summary>Writes the events of many entities of one tenant, in the order given, with their deliveries.</summary>
+    /// <exception cref="EventTooLargeException">One of the events is over the limit; nothing was written.</exception>
     public async Task WriteEventsAsync(NpgsqlConnection connection, string tenant, DateTimeOffset at, IReadOnlyList<EntityEvent> events, CancellationToken cancellation)
     {
         if (events.Count == 0)
@@ -34,6 +35,11 @@ public sealed class SetSave(ModuleDatabase database, SaveTail tail, EventRoutes 
         }
 
         var ids = events.Select(e => EventId.Of(database.Epoch, tenant, e.Kind, e.Id, e.Version, e.Ordinal)).ToArray();
+        foreach (var (eventId, e) in ids.Zip(events))
+        {
+            EventEnvelope.ThrowIfTooLarge(eventId, database.Module, e.Event.Type, e.Id, tenant, e.Event.Data);
+        }
+
         var deliveries = events.SelectMany((e, i) => routes.For(e.Event.Type).Select(destination => (destination, e.Id, EventId: ids[i]))).ToArray();
         await using var command = new NpgsqlCommand("""
             with e as (
