@@ -38,7 +38,8 @@ internal sealed class ExceptionToProblem(IEnumerable<IExceptionMapper> contribut
                     continue;
                 // No stack: it is always the same, and an outage would write it thousands of times.
                 logger.LogWarning(
-                    "{Method} {Route} answers {Code}: {Cause}", httpContext.Request.Method, Route(httpContext), answer.Code.Code, cause.GetType().FullName);
+                    "{Method} {Route} answers {Code}: {Dependency} {Cause}",
+                    httpContext.Request.Method, Route(httpContext), answer.Code.Code, answer.Dependency, cause.GetType().FullName);
                 await writer.WriteAsync(httpContext, answer.Code, answer.Detail, errors: null, answer.RetryAfter);
                 return true;
             }

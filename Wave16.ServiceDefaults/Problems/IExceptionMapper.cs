@@ -10,5 +10,6 @@ public interface IExceptionMapper
 
 /// <param name="Code">Status and code of the answer.</param>
 /// <param name="Detail">For the caller: no host names, no SQL.</param>
+/// <param name="Dependency">What failed, kebab-case; named in the log. Health is reported by whoever can also tell that it is back.</param>
 /// <param name="RetryAfter">When to come back; 503 without one says 2 s.</param>
-public sealed record ExceptionAnswer(ProblemCode Code, string Detail, TimeSpan? RetryAfter = null);
+public sealed record ExceptionAnswer(ProblemCode Code, string Detail, string? Dependency = null, TimeSpan? RetryAfter = null);

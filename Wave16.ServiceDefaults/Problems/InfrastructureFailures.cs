@@ -8,11 +8,11 @@ namespace Wave16.ServiceDefaults;
 /// without grains does not carry it.</summary>
 internal sealed class InfrastructureFailures : IExceptionMapper
 {
-    private static readonly ExceptionAnswer Database = new(ProblemCodes.Unavailable, "The database cannot be reached right now.");
-    private static readonly ExceptionAnswer DatabaseTooSlow = new(ProblemCodes.TimedOut, "The database took too long.");
-    private static readonly ExceptionAnswer Cluster = new(ProblemCodes.Unavailable, "The entity's owner cannot be reached right now.");
-    private static readonly ExceptionAnswer ClusterBusy = new(ProblemCodes.Overloaded, "The cluster is at its limit.");
-    private static readonly ExceptionAnswer Neighbour = new(ProblemCodes.Unavailable, "A system this depends on cannot be reached right now.");
+    private static readonly ExceptionAnswer Database = new(ProblemCodes.Unavailable, "The database cannot be reached right now.", "postgres");
+    private static readonly ExceptionAnswer DatabaseTooSlow = new(ProblemCodes.TimedOut, "The database took too long.", "postgres");
+    private static readonly ExceptionAnswer Cluster = new(ProblemCodes.Unavailable, "The entity's owner cannot be reached right now.", "orleans");
+    private static readonly ExceptionAnswer ClusterBusy = new(ProblemCodes.Overloaded, "The cluster is at its limit.", "orleans");
+    private static readonly ExceptionAnswer Neighbour = new(ProblemCodes.Unavailable, "A system this depends on cannot be reached right now.", "neighbour");
     private static readonly ExceptionAnswer TooSlow = new(ProblemCodes.TimedOut, "A dependency took too long to answer.");
 
     public ExceptionAnswer? Map(Exception exception) => exception switch
