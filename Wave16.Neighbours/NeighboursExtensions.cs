@@ -76,7 +76,7 @@ public static class NeighboursExtensions
             return next(context);
         });
         app.UseRouting();
-        app.UseEndpoints(inner => neighbour.StandIn.Map(inner.MapGroup(root).ExcludeFromDescription()));
+        app.UseEndpoints(inner => neighbour.StandIn.Map(inner.MapGroup(root).AllowAnonymous().ExcludeFromDescription()));
         return app.Build();
     }
 }

@@ -1,1 +1,3 @@
-await WebApplication.CreateBuilder(args).Build().RunAsync();
+using Wave16.Standalone;
+
+return await StandaloneHost.RunAsync(args);

@@ -1,1 +1,4 @@
-await WebApplication.CreateBuilder(args).Build().RunAsync();
+using Wave16.Platform.Modules;
+using Wave16.VulnCenter;
+
+return await ModuleHost.Run<VulnCenterModule>(args);

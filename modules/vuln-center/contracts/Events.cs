@@ -1,0 +1,22 @@
+namespace Wave16.VulnCenter.Contracts;
+
+/// <summary>CloudEvents types of this module. Data are the records beside them; ids only, no titles, no personal data.</summary>
+public static class VulnCenterEvents
+{
+    public const string StatusChanged = "wave16.vuln-center.finding-status-changed.v1";
+    public const string GateRaised = "wave16.vuln-center.gate-raised.v1";
+    public const string GateWithdrawn = "wave16.vuln-center.gate-withdrawn.v1";
+    public const string ScanImported = "wave16.vuln-center.scan-imported.v1";
+}
+
+/// <summary>Full state after the change, so that a late event may be dropped when a later version is known.</summary>
+public sealed record FindingStatusChanged(Guid Finding, string Service, string Source, FindingStatus? From, FindingStatus To, Severity Severity, bool Regression, Guid? Scan);
+
+/// <summary>A critical finding that is open or triaged and not suppressed.</summary>
+/// <param name="Key"><c>vuln:{service}:{finding}</c>.</param>
+public sealed record GateRaised(string Key, Guid Finding, string Service, Severity Severity, DateTimeOffset Since);
+
+/// <param name="Why"><c>fixed</c>, <c>severity-lowered</c> …</param>
+public sealed record GateWithdrawn(string Key, Guid Finding, string Service, string Why);
+
+public sealed record ScanImported(Guid Scan, string Service, string Source, ScanScope Scope, long Observations, long FindingsNew, long FindingsReopened, long FindingsChanged);

@@ -1,0 +1,85 @@
+namespace Wave16.VulnCenter.Contracts;
+
+/// <summary>A finding as lists show it.</summary>
+/// <param name="Source">The scanner or human source: <c>trivy</c>, <c>red-team</c>.</param>
+/// <param name="Rule">The scanner's rule, or the advisory for a vulnerable component.</param>
+/// <param name="SeverityFrom">What decided the severity: <c>source</c> is the source's mapping table.</param>
+/// <param name="Regression">It is open again after it was fixed or verified.</param>
+/// <param name="Gate">It stands at the safety gate now.</param>
+/// <param name="Version">Counts changes; the entity tag of <c>If-Match</c>. Seeing a finding again is not a change.</param>
+public sealed record Finding(
+    Guid Id,
+    string Service,
+    string Source,
+    FindingKind Kind,
+    string Rule,
+    string Title,
+    Severity Severity,
+    string SeverityFrom,
+    FindingStatus Status,
+    DateTimeOffset StatusSince,
+    bool Regression,
+    bool Gate,
+    IReadOnlyList<string> Identifiers,
+    FindingComponent? Component,
+    FindingLocation? Location,
+    IReadOnlyList<string> Environments,
+    string? Assignee,
+    DateTimeOffset FirstSeen,
+    DateTimeOffset LastSeen,
+    long Version);
+
+/// <param name="Purl">Package URL.</param>
+public sealed record FindingComponent(string Name, string? Version, string? Purl, IReadOnlyList<string> FixedVersions, string? Manifest, string? Image);
+
+/// <param name="Line">1-based; null when the report has none.</param>
+public sealed record FindingLocation(string? Path, int? Line, int? EndLine, string? Resource, string? Url);
+
+/// <summary>A finding with everything that is known of it.</summary>
+public sealed record FindingDetail(
+    Finding Finding,
+    string? Description,
+    string? RawSeverity,
+    IReadOnlyList<ReportedScore> Cvss,
+    IReadOnlyList<int> Cwes,
+    IReadOnlyList<string> References,
+    string? SecretPreview,
+    IReadOnlyList<Observation> Observations,
+    IReadOnlyList<Decision> Decisions,
+    IReadOnlyList<Transition> History,
+    IReadOnlyList<Evidence> Evidence);
+
+/// <summary>A CVSS vector as the scanner reported it; <paramref name="Score"/> is the scanner's.</summary>
+public sealed record ReportedScore(string Version, string Vector, decimal? Score, string Origin);
+
+/// <summary>One raw result of a report.</summary>
+/// <param name="PayloadHash">SHA-256 of the raw result's bytes (keyed when they can hold a secret), 64 lower-case hexadecimal digits.</param>
+/// <param name="Pointer">RFC 6901 pointer into the report it first came in.</param>
+public sealed record Observation(Guid Id, Guid Scan, string PayloadHash, string Pointer, string? RawSeverity, DateTimeOffset At);
+
+/// <summary>Why an observation became, or did not become, part of a finding.</summary>
+/// <param name="RuleSet">Version of the source's dedup rules.</param>
+/// <param name="Key">Canonical key that decided, 64 hexadecimal digits; its kind names the rule.</param>
+/// <param name="Fields">The key's fields with their values.</param>
+public sealed record Decision(
+    DateTimeOffset At, Guid Scan, string Pointer, Outcome Outcome, string Reason, int RuleSet, string? KeyKind, string? Key,
+    IReadOnlyDictionary<string, string> Fields, IReadOnlyList<Guid> Candidates);
+
+/// <summary>One change of a finding: who, when, why, from which scan.</summary>
+public sealed record Transition(long Version, DateTimeOffset At, string Actor, string Change, FindingStatus? From, FindingStatus To, string? Reason, Guid? Scan);
+
+/// <summary>What shows that a finding is gone. References are stored, never fetched.</summary>
+/// <param name="Scan">A complete scan of the same service by the same source, finished after the fix, that does not show the finding.</param>
+/// <param name="Sha256">Digest of an artifact, 64 hexadecimal digits.</param>
+/// <param name="Uri">Where the artifact is kept.</param>
+public sealed record Evidence(Guid? Scan, string? Sha256, string? Uri, string? Note);
+
+/// <summary>Body of <c>POST /findings/{id}/status</c>.</summary>
+/// <param name="Reason">1 to 2,000 characters; required to withdraw a triage and to claim a fix.</param>
+/// <param name="Evidence">Required for <c>verified</c>.</param>
+public sealed record StatusChange(FindingStatus Status, string? Reason, Evidence? Evidence);
+
+/// <summary>A page of a list.</summary>
+/// <param name="Next">Cursor of the next page; null on the last one.</param>
+/// <param name="Facets">Counts by field and value, when asked for with <c>facets=true</c>.</param>
+public sealed record FindingPage(IReadOnlyList<Finding> Items, string? Next, IReadOnlyDictionary<string, IReadOnlyDictionary<string, long>>? Facets);

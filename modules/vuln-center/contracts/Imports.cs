@@ -1,0 +1,38 @@
+namespace Wave16.VulnCenter.Contracts;
+
+/// <summary>An import: <c>POST /findings/imports</c>, <c>GET /findings/imports/{id}</c>.</summary>
+/// <param name="State"><c>queued</c>, <c>running</c>, <c>succeeded</c>, <c>failed</c> or <c>cancelled</c>.</param>
+/// <param name="Result">Present when it succeeded.</param>
+public sealed record Import(Guid Id, string State, ImportProgress Progress, ImportResult? Result, string? Problem);
+
+/// <summary>Numbers of raw results.</summary>
+public sealed record ImportProgress(long Read, long Matched, long Written);
+
+/// <summary>What an import did. <c>Observations = New + Matched + Reopened + Rejected</c>, always.</summary>
+/// <param name="Observations">Raw results in the report.</param>
+/// <param name="FindingsChanged">Existing findings whose version grew: reopened, or with another severity, place or version.</param>
+/// <param name="RepeatOf">The scan whose report was byte for byte the same.</param>
+/// <param name="Rejections">The first 1,000; all of them are decisions of the scan.</param>
+/// <param name="Items">For <c>POST /findings</c> only: one per finding sent, in order.</param>
+public sealed record ImportResult(
+    long Observations,
+    long New,
+    long Matched,
+    long Reopened,
+    long Rejected,
+    long FindingsChanged,
+    Guid? RepeatOf,
+    IReadOnlyList<ScanResult> Scans,
+    IReadOnlyList<RejectedResult> Rejections,
+    IReadOnlyList<ImportedItem>? Items);
+
+/// <summary>The part of an import that concerns one service. <c>New</c> results each made a finding.</summary>
+public sealed record ScanResult(
+    Guid Scan, string Service, string Source, ScanScope Scope, long Observations, long New, long Matched, long Reopened, long Rejected, long FindingsChanged);
+
+/// <param name="Pointer">RFC 6901 pointer of the raw result.</param>
+/// <param name="Code">Stable: <c>result.unreadable</c>.</param>
+public sealed record RejectedResult(string Pointer, string Code, string Reason);
+
+/// <summary>What became of one finding of <c>POST /findings</c>, in the order they were sent.</summary>
+public sealed record ImportedItem(string Pointer, Outcome Outcome, Guid? Finding);

@@ -1,0 +1,28 @@
+using Wave16.ServiceDefaults;
+
+namespace Wave16.VulnCenter.Findings;
+
+/// <summary>The stable codes of this module's expected failures.</summary>
+internal static class FindingProblems
+{
+    public const string InvalidTransition = "finding.invalid-transition";
+    public const string Verified = "finding.verified";
+    public const string EvidenceInsufficient = "finding.evidence-insufficient";
+    public const string UnknownFormat = "import.unknown-format";
+    public const string ReportUnreadable = "import.report-unreadable";
+    public const string ReportTooLarge = "import.report-too-large";
+    public const string UnsupportedEncoding = "import.unsupported-encoding";
+    public const string ImportFinished = "import.finished";
+
+    public static readonly ProblemCode[] All =
+    [
+        new(InvalidTransition, 409, "The finding's status does not allow that"),
+        new(Verified, 409, "The finding is verified"),
+        new(EvidenceInsufficient, 422, "The evidence does not suffice"),
+        new(UnknownFormat, 400, "Unknown report format"),
+        new(ReportUnreadable, 422, "The report cannot be read"),
+        new(ReportTooLarge, 413, "The report is too large"),
+        new(UnsupportedEncoding, 415, "The report's encoding is not supported"),
+        new(ImportFinished, 409, "The import is finished"),
+    ];
+}

@@ -1,0 +1,182 @@
+using System.ComponentModel;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Mvc;
+using Microsoft.Extensions.Options;
+using Wave16.Platform.Http;
+using Wave16.Platform.Work;
+using Wave16.ServiceDefaults;
+using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Findings;
+using Wave16.VulnCenter.Imports.Formats;
+
+namespace Wave16.VulnCenter.Imports;
+
+/// <summary>Query parameters of <c>POST /findings/imports</c>.</summary>
+internal sealed record ImportQuery(
+    [property: FromQuery(Name = "format"), Description("Name of the report's format; GET /findings/formats lists them.")] string? Format,
+    [property: FromQuery(Name = "service"), Description("The service that was scanned.")] string? Service,
+    [property: FromQuery(Name = "source"), Description("Name of the source; the scanner's own name unless given.")] string? Source,
+    [property: FromQuery(Name = "scope"), Description("complete: this source scanned all of the service; partial (default): only some of it.")] string? Scope,
+    [property: FromQuery(Name = "scopeFilter"), Description("What a complete scan was limited to: a path, an image, a host.")] string? ScopeFilter,
+    [property: FromQuery(Name = "wait"), Description("Seconds to wait for the result before answering 202.")] int? Wait);
+
+/// <summary>A format and its severity mapping.</summary>
+internal sealed record ReportFormatView(string Name, string Title, IReadOnlyList<string> Versions, IReadOnlyList<SeverityMappingView> Severities);
+
+internal sealed record SeverityMappingView(string Raw, Severity Severity);
+
+internal static class ImportEndpoints
+{
+    private const int MaxFindingsPosted = 10_000;
+    private const int NameLength = 200;
+
+    public static void MapImports(this IEndpointRouteBuilder app)
+    {
+        var findings = app.MapGroup("/findings").WithTags("Imports");
+        findings.MapPost("", PostFindingsAsync).RequireScope(VulnCenterScopes.Import)
+            .WithName("PostFindings").WithSummary("Submit up to 10,000 findings in the normalized schema")
+            .TakesReports("application/json");
+        findings.MapPost("/imports", ImportAsync).RequireScope(VulnCenterScopes.Import)
+            .WithName("ImportReport").WithSummary("Import a scanner's own report")
+            .WithDescription("The body is the report as the scanner wrote it, plain or with Content-Encoding gzip or zstd. 200 with what it changed, or 202 and where to ask.")
+            .TakesReports("application/json", "application/octet-stream");
+        findings.MapGet("/imports/{id:guid}", GetAsync).RequireScope(VulnCenterScopes.Read)
+            .WithName("GetImport").WithSummary("Progress and result of an import");
+        findings.MapDelete("/imports/{id:guid}", CancelAsync).RequireScope(VulnCenterScopes.Import)
+            .WithName("CancelImport").WithSummary("Cancel an import that has not finished");
+        findings.MapGet("/formats", Formats).RequireScope(VulnCenterScopes.Read)
+            .WithName("ListFormats").WithSummary("Report formats with their severity mappings");
+        findings.MapGet("/formats/{format}", Format).RequireScope(VulnCenterScopes.Read)
+            .WithName("GetFormat").WithSummary("A report format with its severity mapping");
+    }
+
+    private static void TakesReports(this RouteHandlerBuilder endpoint, string contentType, params string[] others) => endpoint
+        .WithIdempotency(IdempotencyBody.HashedByHandler)
+        .Accepts<Stream>(contentType, others)
+        .Produces<Import>().Produces<Import>(StatusCodes.Status202Accepted).ProducesProblem(StatusCodes.Status413PayloadTooLarge)
+        .WithMetadata(new DisableRequestSizeLimitAttribute())
+        .DisableRequestTimeout();
+
+    private static Task<IResult> PostFindingsAsync(
+        [AsParameters] ImportQuery query, Caller caller, ImportIntake intake, Progress progress, HttpContext http, CancellationToken cancellation) =>
+        TakeAsync(query with { Format = "generic" }, MaxFindingsPosted, caller, intake, progress, http, cancellation);
+
+    private static Task<IResult> ImportAsync(
+        [AsParameters] ImportQuery query, Caller caller, ImportIntake intake, Progress progress, HttpContext http, CancellationToken cancellation) =>
+        TakeAsync(query, maxResults: null, caller, intake, progress, http, cancellation);
+
+    private static async Task<IResult> TakeAsync(
+        ImportQuery query, int? maxResults, Caller caller, ImportIntake intake, Progress progress, HttpContext http, CancellationToken cancellation)
+    {
+        if (Validate(query, out var format, out var scope) is { } invalid)
+        {
+            return invalid.ToResult();
+        }
+
+        var request = new ImportRequest(
+            caller.Tenant, caller.Subject, format, query.Service ?? "", query.Source, scope, query.ScopeFilter, WithItems: maxResults is not null, maxResults);
+        var spool = await intake.ReceiveAsync(http, cancellation);
+        return Idempotent.Once(spool.Digest, async (command, cancel) =>
+        {
+            var import = IdOf(command);
+            if (await intake.TakeAsync(import, request, spool, cancel) is { } refusal)
+            {
+                return refusal.ToResult();
+            }
+
+            var taken = await progress.WaitAsync(caller.Tenant, import, query.Wait, cancel) ?? throw new InvalidOperationException($"Import {import} vanished.");
+            return taken.State is "succeeded" or "failed" or "cancelled"
+                ? TypedResults.Ok(taken)
+                : TypedResults.Accepted($"/findings/imports/{import:D}", taken);
+        });
+    }
+
+    // A repeated command is the same import: its job exists once.
+    private static Guid IdOf(CommandId command) => new(SHA256.HashData(Encoding.UTF8.GetBytes(command.Value)).AsSpan(0, 16), bigEndian: true);
+
+    private static async Task<Results<Ok<Import>, RefusalResult>> GetAsync(Guid id, Caller caller, Progress progress, CancellationToken cancellation) =>
+        await progress.FindAsync(caller.Tenant, id, cancellation) is { } import ? TypedResults.Ok(import) : NotFound(id);
+
+    private static async Task<Results<Ok<Import>, RefusalResult>> CancelAsync(Guid id, Caller caller, Progress progress, CancellationToken cancellation) =>
+        await progress.CancelAsync(caller.Tenant, id, cancellation) switch
+        {
+            null => NotFound(id),
+            { State: "succeeded" or "failed" } import => new Refusal(FindingProblems.ImportFinished, $"The import has {import.State}.").ToResult(),
+            var import => TypedResults.Ok(import),
+        };
+
+    private static Ok<IReadOnlyList<ReportFormatView>> Formats() => TypedResults.Ok<IReadOnlyList<ReportFormatView>>([.. ReportFormats.All.Select(View)]);
+
+    private static Results<Ok<ReportFormatView>, RefusalResult> Format(string format) =>
+        ReportFormats.Find(format) is { } known ? TypedResults.Ok(View(known)) : new Refusal(ProblemCodes.NotFound.Code, $"There is no format {format}.").ToResult();
+
+    private static ReportFormatView View(IReportFormat format) =>
+        new(format.Name, format.Title, format.Versions, [.. format.Severities.Select(mapping => new SeverityMappingView(mapping.Raw, (Severity)mapping.Severity))]);
+
+    private static Refusal? Validate(ImportQuery query, out IReportFormat format, out ScanScope scope)
+    {
+        List<FieldError> errors = [];
+        var found = ReportFormats.Find(query.Format ?? "");
+        if (found is null)
+        {
+            errors.Add(FieldError.Query("format", $"must be one of {string.Join(", ", ReportFormats.All.Select(known => known.Name))}"));
+        }
+
+        if (!IsName(query.Service ?? ""))
+        {
+            errors.Add(FieldError.Query("service", $"must be 1 to {NameLength} characters, without control characters"));
+        }
+
+        if (query.Source is { } source && !IsName(source))
+        {
+            errors.Add(FieldError.Query("source", $"must be 1 to {NameLength} characters, without control characters"));
+        }
+
+        if (!Enum.TryParse(query.Scope ?? nameof(ScanScope.Partial), ignoreCase: true, out scope) || !Enum.IsDefined(scope))
+        {
+            errors.Add(FieldError.Query("scope", "must be complete or partial"));
+        }
+
+        if (query.ScopeFilter is { } filter && !IsName(filter))
+        {
+            errors.Add(FieldError.Query("scopeFilter", $"must be 1 to {NameLength} characters, without control characters"));
+        }
+
+        if (query.Wait is < 0 or > 120)
+        {
+            errors.Add(FieldError.Query("wait", "must be 0 to 120 seconds"));
+        }
+
+        format = found ?? ReportFormats.All[0];
+        return errors.Count == 0 ? null : new Refusal(ProblemCodes.Invalid.Code, "The import is not valid.", errors);
+    }
+
+    private static bool IsName(string text) => text.Length is > 0 and <= NameLength && !text.Any(char.IsControl) && !string.IsNullOrWhiteSpace(text);
+
+    private static RefusalResult NotFound(Guid id) => new Refusal(ProblemCodes.NotFound.Code, $"There is no import {id}.").ToResult();
+}
+
+/// <summary>An import as its job tells it.</summary>
+internal sealed class Progress([FromKeyedServices(VulnCenterModule.ModuleName)] Jobs jobs, IOptions<ImportOptions> options)
+{
+    public async Task<Import?> WaitAsync(string tenant, Guid id, int? seconds, CancellationToken cancellation) =>
+        View(await jobs.WaitAsync(tenant, id, TimeSpan.FromSeconds(seconds ?? options.Value.WaitSeconds), cancellation));
+
+    public async Task<Import?> FindAsync(string tenant, Guid id, CancellationToken cancellation) => View(await jobs.FindAsync(tenant, id, cancellation));
+
+    public async Task<Import?> CancelAsync(string tenant, Guid id, CancellationToken cancellation) => View(await jobs.CancelAsync(tenant, id, cancellation));
+
+    private static Import? View(Job? job) => job is not { Kind: ImportJob.KindName }
+        ? null
+        : new Import(
+            job.Id,
+            JsonNamingPolicy.KebabCaseLower.ConvertName(job.State.ToString()),
+            job.Progress.TryGetProperty("read", out _) ? job.Progress.Deserialize(VulnCenterJson.Default.ImportProgress) ?? None : None,
+            job.Result?.Deserialize(VulnCenterJson.Default.ImportResult),
+            job.Problem?.Detail);
+
+    private static ImportProgress None { get; } = new(0, 0, 0);
+}

@@ -1,0 +1,145 @@
+using Microsoft.Extensions.Options;
+using Npgsql;
+using Wave16.Platform.Store;
+using Wave16.Platform.Work;
+using Wave16.ServiceDefaults;
+using Wave16.VulnCenter.Dedup;
+using Wave16.VulnCenter.Findings;
+using Wave16.VulnCenter.Imports.Formats;
+
+namespace Wave16.VulnCenter.Imports;
+
+/// <summary>Takes a report in: spools it, reads and stages it, and hands it to the import job.</summary>
+internal sealed class ImportIntake(
+    [FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database,
+    [FromKeyedServices(VulnCenterModule.ModuleName)] Jobs jobs,
+    ImportStaging staging,
+    ReportReading reading,
+    SecretKeys keys,
+    IOptions<ImportOptions> options,
+    TimeProvider clock) : IDisposable
+{
+    private const int WaitingPerPlace = 4;
+    private readonly SemaphoreSlim _places = new(options.Value.ConcurrentReports);
+    private int _waiting;
+
+    /// <summary>Receives a request's body; it is gone when the request is over.</summary>
+    /// <exception cref="RefusedException">Too large, a compression bomb, an unknown encoding, or damaged compressed data.</exception>
+    public async Task<ReportSpool> ReceiveAsync(HttpContext http, CancellationToken cancellation)
+    {
+        try
+        {
+            var spool = await ReportSpool.ReceiveAsync(
+                http.Request.Body, http.Request.Headers.ContentEncoding, options.Value.SpoolDirectory, new SpoolLimits(options.Value.MaxReportBytes), cancellation);
+            http.Response.RegisterForDisposeAsync(spool);
+            return spool;
+        }
+        catch (SpoolRefusedException refused)
+        {
+            throw new RefusedException(new Refusal(refused.Code, refused.Message));
+        }
+    }
+
+    /// <summary>Stages the report and enqueues its import. On any refusal nothing of the report is kept.</summary>
+    /// <param name="import">Its id; the same one again finds the import that was made the first time.</param>
+    public async Task<Refusal?> TakeAsync(Guid import, ImportRequest request, ReportSpool spool, CancellationToken cancellation)
+    {
+        if (Interlocked.Increment(ref _waiting) > options.Value.ConcurrentReports * (1 + WaitingPerPlace))
+        {
+            Interlocked.Decrement(ref _waiting);
+            return new Refusal(ProblemCodes.Overloaded.Code, "Too many reports are being read; send this one again in a moment.");
+        }
+
+        try
+        {
+            await _places.WaitAsync(cancellation);
+            try
+            {
+                return await StageAsync(import, request, spool, cancellation);
+            }
+            finally
+            {
+                _places.Release();
+            }
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _waiting);
+        }
+    }
+
+    public void Dispose() => _places.Dispose();
+
+    private async Task<Refusal?> StageAsync(Guid import, ImportRequest request, ReportSpool spool, CancellationToken cancellation)
+    {
+        var startedAt = clock.GetUtcNow();
+        var began = false;
+        try
+        {
+            if (await jobs.FindAsync(request.Tenant, import, cancellation) is not null)
+            {
+                return null;
+            }
+
+            await staging.BeginAsync(request.Tenant, import, startedAt, cancellation);
+            began = true;
+            var report = await reading.StageAsync(import, request, spool, keys.Of(request.Tenant), cancellation);
+            if (request.MaxResults is { } most && report.Read > most)
+            {
+                await staging.DiscardAsync(request.Tenant, import, CancellationToken.None);
+                return new Refusal(FindingProblems.ReportTooLarge, $"At most {most} findings are taken in one request; this one holds {report.Read}.");
+            }
+
+            await EnqueueAsync(import, request, spool.Digest, startedAt, report, cancellation);
+            return null;
+        }
+        catch (ReportFormatException broken)
+        {
+            await staging.DiscardAsync(request.Tenant, import, CancellationToken.None);
+            return new Refusal(FindingProblems.ReportUnreadable, $"{broken.Code}: {broken.Message}", [new FieldError(broken.Pointer, broken.Detail)]);
+        }
+        catch when (began)
+        {
+            // Half-staged rows are invisible to everything; what cannot be removed now, a later import removes.
+            await DiscardQuietlyAsync(request.Tenant, import);
+            throw;
+        }
+    }
+
+    private async Task EnqueueAsync(Guid import, ImportRequest request, byte[] digest, DateTimeOffset startedAt, StagedReport report, CancellationToken cancellation)
+    {
+        await using var connection = await database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        var arguments = new ImportArguments(
+            request.Format.Name, request.Scope, request.ScopeFilter, digest, startedAt, SourceRules.Default("").Version, request.WithItems,
+            await RepeatOfAsync(connection, request, digest, cancellation), report.Read, report.Scans, report.Rejections);
+        await jobs.EnqueueAsync(
+            connection, NewJob.Of(request.Tenant, import, ImportJob.KindName, arguments, VulnCenterJson.Default.ImportArguments, request.Actor), cancellation);
+        await transaction.CommitAsync(cancellation);
+        jobs.Wake();
+    }
+
+    private static async Task<Guid?> RepeatOfAsync(NpgsqlConnection connection, ImportRequest request, byte[] digest, CancellationToken cancellation)
+    {
+        await using var command = new NpgsqlCommand("""
+            select id from vuln_center.scan
+            where tenant = $1 and service = $2 and report_digest = $3 order by finished_at desc limit 1
+            """, connection);
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = request.Tenant });
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = request.Service });
+        command.Parameters.Add(new NpgsqlParameter<byte[]> { TypedValue = digest });
+        return (Guid?)await command.ExecuteScalarAsync(cancellation);
+    }
+
+    private async Task DiscardQuietlyAsync(string tenant, Guid import)
+    {
+        try
+        {
+            await staging.DiscardAsync(tenant, import, CancellationToken.None);
+        }
+        catch (NpgsqlException)
+        {
+            // The failure that led here is the one to report.
+        }
+    }
+}

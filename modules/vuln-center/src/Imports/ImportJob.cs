@@ -1,0 +1,45 @@
+using Wave16.Platform.Work;
+using Wave16.VulnCenter.Contracts;
+
+namespace Wave16.VulnCenter.Imports;
+
+/// <summary>What is left to do for a staged report. The results themselves are in staging.</summary>
+/// <param name="Digest">SHA-256 of the report.</param>
+internal sealed record ImportArguments(
+    string Format, ScanScope Scope, string? ScopeFilter, byte[] Digest, DateTimeOffset StartedAt, int RuleSet, bool WithItems, Guid? RepeatOf,
+    long Read, IReadOnlyList<ScanSeen> Scans, IReadOnlyList<RejectedResult> Rejections);
+
+/// <summary>Merges the scans of a staged report, one transaction each. An attempt that is cut short is begun again: what is merged is not merged twice.</summary>
+internal sealed class ImportJob(ImportMerge merge) : IJobHandler<ImportArguments>
+{
+    public const string KindName = "import";
+
+    public async Task<JobOutcome> RunAsync(JobContext job, ImportArguments arguments, CancellationToken cancellation)
+    {
+        List<ScanResult> scans = [];
+        List<ImportedItem> items = [];
+        var (matched, written) = (0L, 0L);
+        foreach (var seen in arguments.Scans)
+        {
+            var merged = await merge.MergeAsync(
+                new StagedScan(
+                    job.Tenant, job.JobId, seen.Scan, seen.Service, seen.Source, seen.Tool, seen.ToolVersion, arguments.Format, arguments.Scope, arguments.ScopeFilter,
+                    seen.Failure, arguments.Digest, arguments.StartedAt, job.CreatedBy, arguments.RuleSet, arguments.WithItems),
+                connection => job.GuardAsync(connection, cancellation),
+                step => job.ReportAsync(
+                    new ImportProgress(arguments.Read, matched + step.Matched, written + step.Written), VulnCenterJson.Default.ImportProgress, cancellation),
+                cancellation);
+            scans.Add(merged.Scan);
+            items.AddRange(merged.Items ?? []);
+            matched += merged.Scan.Observations;
+            written += merged.Scan.Observations;
+        }
+
+        return JobOutcome.Success(
+            new ImportResult(
+                scans.Sum(scan => scan.Observations), scans.Sum(scan => scan.New), scans.Sum(scan => scan.Matched), scans.Sum(scan => scan.Reopened),
+                scans.Sum(scan => scan.Rejected), scans.Sum(scan => scan.FindingsChanged), arguments.RepeatOf, scans, arguments.Rejections,
+                arguments.WithItems ? items : null),
+            VulnCenterJson.Default.ImportResult);
+    }
+}

@@ -1,0 +1,210 @@
+namespace Wave16.VulnCenter.Imports;
+
+/// <summary>
+/// The statements of a merge, in order. <c>merge_row</c> is the staged report with the finding each result belongs to
+/// (<c>target</c>); <c>merge_change</c> the existing findings that change, one row each, locked in id order.
+/// </summary>
+internal static class MergeSql
+{
+    public const string Lock = "select pg_advisory_xact_lock(hashtextextended('vuln-center/' || length($1) || ':' || $1 || '/' || $2, 16))";
+
+    /// <summary>This scan, merged before; or the same bytes that came at the same time and were merged while this import was under way.</summary>
+    public const string Recorded = """
+        select id, new, matched, reopened, rejected, findings_changed from vuln_center.scan
+        where tenant = $1 and service = $3 and source = $4
+          and (id = $2 or (report_digest = $5 and scope = $6 and finished_at >= $7))
+        order by id <> $2 limit 1
+        """;
+
+    /// <summary>
+    /// Keys are tried best first. A worse key does not count where the finding has another value of a better kind (the
+    /// tool itself tells them apart), nor for a second result that differs in its best key from the first that used it.
+    /// Results without a match are one finding where their best key is the same. Uses finding_key's primary key and finding_key_of.
+    /// </summary>
+    public const string Match = """
+        create temp table merge_row on commit drop as
+        with candidate as (
+          select s.*, c.matched, c.ord, coalesce(c.candidates, '{}') as candidates
+          from vuln_center.staged s
+          left join lateral (
+            select (array_agg(k.finding order by u.ord) filter (where k.usable))[1] as matched,
+                   min(u.ord) filter (where k.usable) as ord,
+                   array_agg(distinct k.finding) as candidates
+            from unnest(s.keys) with ordinality as u(key, ord)
+            join lateral (
+              select f.finding, u.ord = 1 or not exists (
+                select from vuln_center.finding_key better
+                where better.tenant = $1 and better.finding = f.finding and better.kind = any (s.key_kinds[1:u.ord::int - 1])) as usable
+              from vuln_center.finding_key f
+              where f.tenant = $1 and f.service = $2 and f.source = $3 and f.key = u.key
+            ) k on true
+          ) c on true
+          where s.import = $4 and s.service = $2 and s.source = $3
+        ), accepted as (
+          select c.*,
+                 case when c.ord = 1 or c.keys[1] = first_value(c.keys[1]) over (partition by c.matched, c.key_kinds[1], c.ord > 1 order by c.ordinal)
+                   then c.matched end as found
+          from candidate c
+        ), targeted as (
+          select a.*,
+                 coalesce(a.found, first_value(a.found) over (partition by a.keys[1] order by (a.found is null), a.ordinal)) as known,
+                 first_value(a.finding) over (partition by a.keys[1] order by a.ordinal) as fresh
+          from accepted a
+        ), identified as (
+          select t.*, coalesce(t.known, t.fresh) as target, t.known is null as is_new from targeted t
+        )
+        select t.*,
+               row_number() over (partition by t.target order by t.ordinal) = 1 as representative,
+               (row_number() over (partition by t.target, t.payload_hash order by t.ordinal))::int as occurrence
+        from identified t
+        """;
+
+    public const string Analyze = "analyze merge_row";
+
+    /// <summary>$2 statuses that open again when seen, $3 those in which a critical stands at the gate, $4 critical, $5 open.</summary>
+    public const string Touched = """
+        create temp table merge_change on commit drop as
+        select r.*, f.version as old_version, f.status as old_status, f.gate as old_gate, f.regression as old_regression,
+               f.status = any ($2) as reopened,
+               r.severity = $4 and (case when f.status = any ($2) then $5 else f.status end) = any ($3) as gate
+        from vuln_center.finding f
+        join merge_row r on r.target = f.id
+        where f.tenant = $1 and r.representative and not r.is_new
+          and (f.status = any ($2) or f.content_hash <> r.content_hash)
+        order by f.id
+        for update of f
+        """;
+
+    public const string Count = """
+        select count(*),
+               (select count(*) from vuln_center.staged_rejection where import = $1 and service = $2 and source = $3),
+               count(*) filter (where is_new and representative),
+               count(*) filter (where not (is_new and representative))
+                 - (select count(*) from merge_change where reopened),
+               (select count(*) from merge_change where reopened),
+               (select count(*) from merge_change),
+               encode(sha256(convert_to(coalesce((
+                 select string_agg(line, E'\n' order by line) from (
+                   select target || ':1:new' as line from merge_row where is_new and representative
+                   union all
+                   select target || ':' || old_version + 1 || case when reopened then ':reopened' else ':updated' end from merge_change) lines), ''), 'UTF8')), 'hex')
+        from merge_row
+        """;
+
+    public const string InsertFindings = """
+        insert into vuln_center.finding (
+          tenant, id, version, service, source, kind, rule, title, severity, severity_from, raw_severity, status, status_since, gate,
+          identifiers, component, component_version, purl, fixed_versions, manifest, image, path, line, end_line, resource, url,
+          environments, first_seen, content_hash, audit_hash, detail)
+        select $1, target, 1, $2, $3, kind, rule, title, severity, severity_from, raw_severity, $4, $5, severity = $7 and $8,
+          identifiers, component, component_version, purl, fixed_versions, manifest, image, path, line, end_line, resource, url,
+          environments, $5, content_hash, $6, detail
+        from merge_row where is_new and representative
+        order by target
+        """;
+
+    /// <summary>All keys of new findings, best first, and those that a finding matched by a worse key has now shown.</summary>
+    public const string InsertKeys = """
+        insert into vuln_center.finding_key (tenant, service, source, key, finding, kind)
+        select $1, $2, $3, u.key, r.target, u.kind
+        from merge_row r, unnest(r.keys, r.key_kinds) with ordinality as u(key, kind, ord)
+        where (r.is_new or r.ord > 1)
+        order by u.ord, r.ordinal
+        on conflict do nothing
+        """;
+
+    public const string UpdateFindings = """
+        update vuln_center.finding f
+        set version = c.old_version + 1,
+            status = case when c.reopened then $2 else f.status end,
+            status_since = case when c.reopened then $3 else f.status_since end,
+            regression = f.regression or c.reopened,
+            gate = c.gate,
+            rule = c.rule, title = c.title, severity = c.severity, severity_from = c.severity_from, raw_severity = c.raw_severity,
+            identifiers = c.identifiers, component = c.component, component_version = c.component_version, purl = c.purl,
+            fixed_versions = c.fixed_versions, manifest = c.manifest, image = c.image, path = c.path, line = c.line, end_line = c.end_line,
+            resource = c.resource, url = c.url, environments = c.environments, content_hash = c.content_hash, detail = c.detail,
+            audit_hash = $4
+        from merge_change c
+        where f.tenant = $1 and f.id = c.target
+        """;
+
+    /// <summary>A result whose bytes the finding already holds is the same observation: it and its decision stand.</summary>
+    public const string InsertObservations = """
+        with o as (
+          insert into vuln_center.observation (tenant, finding, payload_hash, occurrence, id, scan, pointer, raw_severity)
+          select $1, target, payload_hash, occurrence, observation, $2, pointer, raw_severity from merge_row
+          on conflict do nothing
+          returning id
+        )
+        insert into vuln_center.decision (at, tenant, finding, observation, scan, pointer, outcome, reason, rule_set, key_kind, key, fields, candidates)
+        select $3, $1, r.target, o.id, $2, r.pointer,
+               case when r.is_new and r.representative then $4 when c.reopened and r.representative then $6 else $5 end,
+               case when r.is_new and r.representative and r.candidates <> '{}' then 'findings share a weaker key, but a better one tells them apart'
+                    when r.is_new and r.representative then 'no finding has any of its keys'
+                    when r.is_new then 'same best key as an earlier result of this report'
+                    when c.reopened and r.representative then 'key matches a finding that was fixed'
+                    else 'key matches' end,
+               $7, r.key_kinds[coalesce(r.ord, 1)], r.keys[coalesce(r.ord, 1)], coalesce(r.key_fields -> (coalesce(r.ord, 1)::int - 1), '{}'), r.candidates
+        from merge_row r
+        left join o on o.id = r.observation
+        left join merge_change c on c.target = r.target
+        where o.id is not null or (c.reopened and r.representative)
+        """;
+
+    /// <summary>A result that was refused before, at the same place of the same source's report for the same reason, has its decision already.</summary>
+    public const string InsertRejections = """
+        insert into vuln_center.decision (at, tenant, scan, pointer, outcome, reason, rule_set, fields, candidates)
+        select $6, $1, $5, r.pointer, $7, r.code || ': ' || r.reason, $8, '{}', '{}'
+        from vuln_center.staged_rejection r
+        where r.import = $2 and r.service = $3 and r.source = $4
+          and not exists (
+            select from vuln_center.decision d join vuln_center.scan s on s.tenant = d.tenant and s.id = d.scan
+            where d.tenant = $1 and d.outcome = 4 and d.pointer = r.pointer and d.reason = r.code || ': ' || r.reason
+              and s.service = $3 and s.source = $4)
+        """;
+
+    public const string InsertTransitions = """
+        insert into vuln_center.transition (tenant, finding, version, at, actor, change, from_status, to_status, scan)
+        select $1, target, 1, $2, $3, 'finding.observed', null, $4, $5 from merge_row where is_new and representative
+        union all
+        select $1, target, old_version + 1, $2, $3, case when reopened then 'finding.seen-again' else 'finding.updated' end,
+               old_status, case when reopened then $4 else old_status end, $5
+        from merge_change
+        """;
+
+    public const string Seen = """
+        insert into vuln_center.finding_seen (tenant, finding, scan, at)
+        select $1, target, $2, $3 from merge_row where representative
+        on conflict (tenant, finding) do update set scan = excluded.scan, at = excluded.at
+        """;
+
+    /// <summary>Findings whose status or gate changed: id, version, severity, status, regression, gate, and status and gate before.</summary>
+    public const string Eventful = """
+        select target, 1::bigint, severity, $2::smallint, false, true, $2::smallint, false
+        from merge_row where is_new and representative and severity = $1
+        union all
+        select target, old_version + 1, severity, case when reopened then $2 else old_status end, old_regression or reopened, gate, old_status, old_gate
+        from merge_change where reopened or gate <> old_gate
+        """;
+
+    public const string InsertScan = """
+        insert into vuln_center.scan (
+          tenant, id, import, service, source, tool, tool_version, format, scope, scope_filter, failure, report_digest, started_at, finished_at,
+          new, matched, reopened, rejected, findings_changed)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+        """;
+
+    /// <summary>What became of each result, in the order of the report.</summary>
+    public const string Items = """
+        select r.pointer,
+               case when r.is_new and r.representative then $1 when c.reopened and r.representative then $3 else $2 end, r.target
+        from merge_row r left join merge_change c on c.target = r.target
+        order by r.ordinal
+        """;
+
+    public const string Unstage = """
+        with results as (delete from vuln_center.staged where import = $1 and service = $2 and source = $3)
+        delete from vuln_center.staged_rejection where import = $1 and service = $2 and source = $3
+        """;
+}

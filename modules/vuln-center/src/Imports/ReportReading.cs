@@ -1,0 +1,94 @@
+using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Dedup;
+using Wave16.VulnCenter.Imports.Formats;
+
+namespace Wave16.VulnCenter.Imports;
+
+/// <summary>What the caller said about the report.</summary>
+/// <param name="Service">The service whose findings these are.</param>
+/// <param name="WithItems">The answer says for each result what became of it.</param>
+/// <param name="MaxResults">More are refused.</param>
+/// <param name="Source">Overrides the scanner's own name as the source.</param>
+internal sealed record ImportRequest(string Tenant, string Actor, IReportFormat Format, string Service, string? Source, ScanScope Scope, string? ScopeFilter, bool WithItems, int? MaxResults);
+
+/// <summary>One scan found in a report, with the id it will have.</summary>
+internal sealed record ScanSeen(Guid Scan, string Service, string Source, string Tool, string? ToolVersion, string? Failure);
+
+/// <summary>A report that has been read and staged.</summary>
+internal sealed record StagedReport(IReadOnlyList<ScanSeen> Scans, long Read, IReadOnlyList<RejectedResult> Rejections);
+
+/// <summary>Reads a spooled report and stages its results, in memory bounded by one batch.</summary>
+internal sealed class ReportReading(ImportStaging staging)
+{
+    /// <summary>Rejections listed in the answer; all of them are in the decisions.</summary>
+    public const int ListedRejections = 1_000;
+
+    /// <exception cref="ReportFormatException">The document is broken or foreign. The caller discards what was staged.</exception>
+    public async Task<StagedReport> StageAsync(Guid import, ImportRequest request, ReportSpool spool, ReadOnlyMemory<byte> secretKey, CancellationToken cancellation)
+    {
+        Dictionary<(string Service, string Source), ScanSeen> scans = [];
+        List<StagedResult> batch = new(ImportStaging.BatchSize);
+        List<StagedRejection> rejected = [];
+        List<RejectedResult> listed = [];
+        ScanSeen? scan = null;
+        var (ordinal, read) = (0, 0L);
+
+        await foreach (var item in request.Format.ReadAsync(spool.Content, new ReportContext { SecretKey = secretKey }, cancellation))
+        {
+            switch (item)
+            {
+                case ReportItem.ScannerSeen seen:
+                    scan = Scan(request.Source ?? SourceName(seen.Tool), seen);
+                    break;
+                case ReportItem.Observed observed:
+                    read++;
+                    scan ??= Scan(request.Source ?? request.Format.Name, seen: null);
+                    batch.Add(StagedResult.Of(scan.Service, scan.Source, ordinal++, observed.Observation, SourceRules.Default(scan.Source)));
+                    break;
+                case ReportItem.Rejected result:
+                    read++;
+                    scan ??= Scan(request.Source ?? request.Format.Name, seen: null);
+                    rejected.Add(new StagedRejection(scan.Service, scan.Source, result.Pointer, result.Code, result.Reason));
+                    if (listed.Count < ListedRejections)
+                    {
+                        listed.Add(new RejectedResult(result.Pointer, result.Code, result.Reason));
+                    }
+
+                    break;
+            }
+
+            if (batch.Count + rejected.Count >= ImportStaging.BatchSize)
+            {
+                await FlushAsync();
+            }
+        }
+
+        await FlushAsync();
+        if (scans.Count == 0)
+        {
+            Scan(request.Source ?? request.Format.Name, seen: null);
+        }
+
+        return new StagedReport([.. scans.Values], read, listed);
+
+        async Task FlushAsync()
+        {
+            await staging.WriteAsync(import, batch, cancellation);
+            await staging.WriteRejectionsAsync(import, rejected, cancellation);
+            batch.Clear();
+            rejected.Clear();
+        }
+
+        // Several runs of one tool are one scan of the service; it failed if any of them did.
+        ScanSeen Scan(string source, ReportItem.ScannerSeen? seen)
+        {
+            var known = scans.GetValueOrDefault((request.Service, source))
+                ?? new ScanSeen(Guid.CreateVersion7(), request.Service, source, seen?.Tool ?? source, seen?.Version, Failure: null);
+            return scans[(request.Service, source)] = known with { Failure = known.Failure ?? seen?.Failure };
+        }
+    }
+
+    /// <summary>A tool's name as a source: lower case, words joined by '-'.</summary>
+    private static string SourceName(string tool) =>
+        string.Join('-', tool.ToLowerInvariant().Split([' ', '_', '/'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
+}

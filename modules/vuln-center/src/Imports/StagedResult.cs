@@ -1,0 +1,65 @@
+using System.Buffers;
+using System.Security.Cryptography;
+using System.Text.Json;
+using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Dedup;
+using Wave16.VulnCenter.Imports.Formats;
+
+namespace Wave16.VulnCenter.Imports;
+
+/// <summary>A raw result as it is staged: the columns of a finding, the keys it may be known by, and what a scan may change about it.</summary>
+internal sealed record StagedResult(string Service, string Source, int Ordinal, RawObservation Raw, IReadOnlyList<DedupKey> Keys, string Detail, byte[] ContentHash)
+{
+    public static StagedResult Of(string service, string source, int ordinal, RawObservation raw, SourceRules rules)
+    {
+        var detail = new ArrayBufferWriter<byte>(1024);
+        using (var json = new Utf8JsonWriter(detail))
+        {
+            JsonSerializer.Serialize(json, new FindingContent(
+                raw.Description,
+                [.. raw.Cvss.Select(cvss => new ReportedScore(cvss.Version, cvss.Vector, cvss.Score, cvss.Origin))],
+                raw.Cwes,
+                raw.References,
+                raw.Secret?.Preview,
+                raw.Location?.StartColumn,
+                raw.SuppressedInSource,
+                raw.Extra), VulnCenterJson.Default.FindingContent);
+        }
+
+        return new StagedResult(
+            service, source, ordinal, raw, DedupKeys.KeysOf(raw, rules), System.Text.Encoding.UTF8.GetString(detail.WrittenSpan), Hash(raw, detail.WrittenSpan));
+    }
+
+    /// <summary>A key's kind, with the algorithm for a tool's fingerprint: fingerprints compare only within one algorithm.</summary>
+    public static string KindOf(DedupKey key) =>
+        key.Fields.FirstOrDefault(field => field.Name == "algorithm")?.Value is { } algorithm ? $"{key.Kind}:{algorithm}" : key.Kind;
+
+    /// <summary>SHA-256 over everything a later scan may update; two equal hashes mean there is nothing to write.</summary>
+    private static byte[] Hash(RawObservation raw, ReadOnlySpan<byte> detail)
+    {
+        var content = new ArrayBufferWriter<byte>(512);
+        using (var json = new Utf8JsonWriter(content))
+        {
+            JsonSerializer.Serialize(json, new FindingAttributes(
+                raw.RuleId, raw.Title, (int)raw.Severity, raw.RawSeverity, [.. raw.Identifiers.Select(id => id.Value)], raw.Component?.Name, raw.Component?.Version,
+                raw.Component?.Purl, raw.Component?.FixedVersions ?? [], raw.Manifest, raw.ImageRepository, raw.Location?.Path, raw.Location?.StartLine,
+                raw.Location?.EndLine, raw.Resource, raw.Web?.Url, raw.Environments), VulnCenterJson.Default.FindingAttributes);
+        }
+
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(content.WrittenSpan);
+        hash.AppendData(detail);
+        return hash.GetHashAndReset();
+    }
+}
+
+/// <summary>The <c>detail</c> column of a finding: shown, not searched.</summary>
+internal sealed record FindingContent(
+    string? Description, IReadOnlyList<ReportedScore> Cvss, IReadOnlyList<int> Cwes, IReadOnlyList<string> References, string? SecretPreview, int? Column,
+    string? SuppressedInSource, string? Extra);
+
+/// <summary>The columns of a finding that a scan may change, for their hash.</summary>
+internal sealed record FindingAttributes(
+    string Rule, string Title, int Severity, string? RawSeverity, IReadOnlyList<string> Identifiers, string? Component, string? ComponentVersion, string? Purl,
+    IReadOnlyList<string> FixedVersions, string? Manifest, string? Image, string? Path, int? Line, int? EndLine, string? Resource, string? Url,
+    IReadOnlyList<string> Environments);

@@ -1,0 +1,34 @@
+using System.Text.Json.Serialization;
+using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Findings;
+using Wave16.VulnCenter.Imports;
+
+namespace Wave16.VulnCenter;
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    RespectNullableAnnotations = true,
+    RespectRequiredConstructorParameters = true)]
+[JsonSerializable(typeof(Finding))]
+[JsonSerializable(typeof(FindingDetail))]
+[JsonSerializable(typeof(FindingPage))]
+[JsonSerializable(typeof(StatusChange))]
+[JsonSerializable(typeof(Evidence))]
+[JsonSerializable(typeof(Import))]
+[JsonSerializable(typeof(ImportProgress))]
+[JsonSerializable(typeof(ImportResult))]
+[JsonSerializable(typeof(ImportArguments))]
+[JsonSerializable(typeof(IReadOnlyList<ReportFormatView>))]
+[JsonSerializable(typeof(FindingStatusChanged))]
+[JsonSerializable(typeof(GateRaised))]
+[JsonSerializable(typeof(GateWithdrawn))]
+[JsonSerializable(typeof(ScanImported))]
+[JsonSerializable(typeof(FindingAudit))]
+[JsonSerializable(typeof(ScanAudit))]
+[JsonSerializable(typeof(FindingAnswer))]
+[JsonSerializable(typeof(FindingContent))]
+[JsonSerializable(typeof(FindingAttributes))]
+[JsonSerializable(typeof(Gates.Gate))]
+[JsonSerializable(typeof(Dictionary<string, string>[]))]
+internal sealed partial class VulnCenterJson : JsonSerializerContext;

@@ -1,0 +1,65 @@
+using System.Reflection;
+using Wave16.Platform.Events;
+using Wave16.Platform.Modules;
+using Wave16.Platform.Neighbours;
+using Wave16.ServiceDefaults;
+using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Findings;
+using Wave16.VulnCenter.Gates;
+using Wave16.VulnCenter.Imports;
+
+namespace Wave16.VulnCenter;
+
+/// <summary>Intake, triage and remediation of security findings.</summary>
+public sealed class VulnCenterModule : IModule
+{
+    internal const string ModuleName = "vuln-center";
+
+    public string Name => ModuleName;
+
+    public string Title => "Vulnerability intake, triage and remediation";
+
+    public Assembly Migrations => typeof(VulnCenterModule).Assembly;
+
+    public void AddServices(ModuleBuilder module)
+    {
+        var services = module.Services;
+        services.AddProblemCodes(FindingProblems.All);
+        services.AddScopes(VulnCenterScopes.All);
+        services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, VulnCenterJson.Default));
+        services.AddOptions<ImportOptions>().BindConfiguration("VulnCenter").ValidateDataAnnotations().ValidateOnStart();
+        services.AddSingleton<FindingStore>();
+        services.AddSingleton<FindingQueries>();
+        services.AddSingleton<ImportStaging>();
+        services.AddSingleton<ImportMerge>();
+        services.AddSingleton<ReportReading>();
+        services.AddSingleton<ImportIntake>();
+        services.AddSingleton<SecretKeys>();
+        services.AddSingleton<Progress>();
+        module.AddJobHandler<ImportJob, ImportArguments>(ImportJob.KindName, VulnCenterJson.Default.ImportArguments);
+        module.AddNeighbour<SafetyConsole>(SafetyConsole.Name);
+        module.AddDestination<SafetyConsoleGates>();
+        module.Route(VulnCenterEvents.GateRaised, SafetyConsole.Name);
+        module.Route(VulnCenterEvents.GateWithdrawn, SafetyConsole.Name);
+    }
+
+    public void MapEndpoints(IEndpointRouteBuilder app)
+    {
+        app.MapFindings();
+        app.MapImports();
+    }
+}
+
+internal static class VulnCenterScopes
+{
+    public const string Read = "findings.read";
+    public const string Import = "findings.import";
+    public const string Change = "findings.change";
+
+    public static readonly Scope[] All =
+    [
+        new(Read, VulnCenterModule.ModuleName, "read findings, observations, decisions and scans", Access.Reader, Access.Operator, Access.Auditor, Access.Service),
+        new(Import, VulnCenterModule.ModuleName, "submit findings and import reports", Access.Operator, Access.Service),
+        new(Change, VulnCenterModule.ModuleName, "move findings through their life", Access.Operator),
+    ];
+}

@@ -1,0 +1,222 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Text;
+using System.Text.Json;
+using Wave16.VulnCenter.Contracts;
+
+namespace Wave16.VulnCenter.Tests.Findings;
+
+public sealed class FindingLifeTests(VulnCenterHost host) : IClassFixture<VulnCenterHost>
+{
+    private static readonly object Triaged = new { status = "triaged", reason = "reachable" };
+    private static readonly object Fixed = new { status = "fixed", reason = "upgraded" };
+    private static readonly object Verified = new { status = "verified", evidence = new { sha256 = new string('a', 64) } };
+
+    [Fact]
+    public async Task A_finding_goes_through_its_whole_life_and_every_step_is_in_its_history()
+    {
+        using var client = await host.OperatorAsync("life");
+        var finding = await ImportOneAsync(client, "shop-api", "critical");
+        foreach (var step in (object[])[Triaged, Fixed, Verified])
+        {
+            using var answer = await client.MoveAsync(finding.Id, step, "*");
+            Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        }
+
+        var detail = await client.FindingAsync(finding.Id);
+        Assert.Equal((FindingStatus.Verified, 4L), (detail.Finding.Status, detail.Finding.Version));
+        Assert.Equal(
+            ["finding.verified", "finding.fix-claimed", "finding.triaged", "finding.observed"], detail.History.Select(step => step.Change));
+        Assert.All(detail.History, step => Assert.Equal("life-tester", step.Actor));
+        Assert.Equal(new string('a', 64), Assert.Single(detail.Evidence).Sha256);
+    }
+
+    [Fact]
+    public async Task A_change_needs_the_version_it_was_made_against()
+    {
+        using var client = await host.OperatorAsync("versions");
+        var finding = await ImportOneAsync(client, "shop-api", "high");
+        using var missing = await client.PostAsJsonAsync($"/findings/{finding.Id}/status", Triaged, TestContext.Current.CancellationToken);
+        using var first = await client.MoveAsync(finding.Id, Triaged, "\"1\"");
+        using var stale = await client.MoveAsync(finding.Id, Fixed, "\"1\"");
+        Assert.Equal(
+            (HttpStatusCode.PreconditionRequired, HttpStatusCode.OK, HttpStatusCode.PreconditionFailed),
+            (missing.StatusCode, first.StatusCode, stale.StatusCode));
+        Assert.Equal("\"2\"", first.Headers.ETag?.Tag);
+    }
+
+    [Fact]
+    public async Task Of_many_changes_against_one_version_exactly_one_is_made()
+    {
+        using var client = await host.OperatorAsync("race");
+        var finding = await ImportOneAsync(client, "shop-api", "high");
+        var answers = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => client.MoveAsync(finding.Id, Triaged, "\"1\"")));
+        Assert.Single(answers, answer => answer.StatusCode == HttpStatusCode.OK);
+        Assert.All(answers.Where(answer => answer.StatusCode != HttpStatusCode.OK), answer => Assert.Equal(HttpStatusCode.PreconditionFailed, answer.StatusCode));
+        Assert.Equal(2L, await host.ScalarAsync<long>("select version from vuln_center.finding where id = $1", finding.Id));
+    }
+
+    [Fact]
+    public async Task A_repeated_command_gives_the_first_answer_and_is_not_done_twice()
+    {
+        using var client = await host.OperatorAsync("repeat");
+        var finding = await ImportOneAsync(client, "shop-api", "high");
+        using var first = await client.MoveAsync(finding.Id, Triaged, "\"1\"", "move-1");
+        using var again = await client.MoveAsync(finding.Id, Triaged, "\"1\"", "move-1");
+        using var other = await client.MoveAsync(finding.Id, Fixed, "\"1\"", "move-1");
+        Assert.Equal((HttpStatusCode.OK, HttpStatusCode.OK, HttpStatusCode.UnprocessableEntity), (first.StatusCode, again.StatusCode, other.StatusCode));
+        Assert.Equal(2L, (await client.FindingAsync(finding.Id)).Finding.Version);
+    }
+
+    [Fact]
+    public async Task What_the_rules_refuse_is_a_409_with_its_code()
+    {
+        using var client = await host.OperatorAsync("refused");
+        var finding = await ImportOneAsync(client, "shop-api", "high");
+        using var answer = await client.MoveAsync(finding.Id, Fixed, "*");
+        Assert.Equal((HttpStatusCode.Conflict, "finding.invalid-transition"), (answer.StatusCode, await answer.CodeOfAsync()));
+    }
+
+    [Theory]
+    [InlineData("""{"status":"fixed"}""", "/reason")]
+    [InlineData("""{"status":"verified"}""", "/evidence")]
+    [InlineData("""{"status":"verified","evidence":{"sha256":"abc"}}""", "/evidence/sha256")]
+    [InlineData("""{"status":"verified","evidence":{"uri":"javascript:alert(1)"}}""", "/evidence/uri")]
+    [InlineData("""{"status":"gone"}""", "/status")]
+    [InlineData("""{"reason":"x"}""", "/status")]
+    public async Task A_bad_field_is_named(string body, string pointer)
+    {
+        using var client = await host.OperatorAsync("fields");
+        var finding = await ImportOneAsync(client, "shop-api", "high");
+        using var request = new HttpRequestMessage(HttpMethod.Post, $"/findings/{finding.Id}/status") { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+        request.Headers.TryAddWithoutValidation("If-Match", "*");
+        using var answer = await client.SendAsync(request, TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.BadRequest, answer.StatusCode);
+        var problem = await answer.Content.ReadFromJsonAsync<JsonElement>(TestContext.Current.CancellationToken);
+        Assert.Contains(pointer, problem.GetProperty("errors").EnumerateArray().Select(error => error.GetProperty("pointer").GetString()));
+    }
+
+    [Fact]
+    public async Task A_finding_of_another_tenant_is_not_there()
+    {
+        using var owner = await host.OperatorAsync("mine");
+        using var stranger = await host.OperatorAsync("not-mine");
+        var finding = await ImportOneAsync(owner, "shop-api", "high");
+        using var read = await stranger.GetAsync(new Uri($"/findings/{finding.Id}", UriKind.Relative), TestContext.Current.CancellationToken);
+        using var moved = await stranger.MoveAsync(finding.Id, Triaged, "*");
+        Assert.Equal((HttpStatusCode.NotFound, HttpStatusCode.NotFound), (read.StatusCode, moved.StatusCode));
+        Assert.Equal(1L, (await owner.FindingAsync(finding.Id)).Finding.Version);
+    }
+
+    [Fact]
+    public async Task A_reader_may_look_and_not_change()
+    {
+        using var owner = await host.OperatorAsync("readers");
+        using var reader = await host.Module.ClientAsync("readers", TestContext.Current.CancellationToken, "reader");
+        var finding = await ImportOneAsync(owner, "shop-api", "high");
+        using var moved = await reader.MoveAsync(finding.Id, Triaged, "*");
+        using var imported = await reader.PostReportAsync("generic", "shop-api", "[]"u8.ToArray());
+        Assert.Equal(1L, (await reader.FindingAsync(finding.Id)).Finding.Version);
+        Assert.Equal((HttpStatusCode.Forbidden, HttpStatusCode.Forbidden), (moved.StatusCode, imported.StatusCode));
+    }
+
+    [Fact]
+    public async Task A_finding_seen_again_after_its_fix_opens_as_a_regression_even_though_its_grain_remembers_it_as_fixed()
+    {
+        using var client = await host.OperatorAsync("regression");
+        var finding = await ImportOneAsync(client, "shop-api", "high");
+        foreach (var step in (object[])[Triaged, Fixed])
+        {
+            using var answer = await client.MoveAsync(finding.Id, step, "*");
+            answer.EnsureSuccessStatusCode();
+        }
+
+        var again = await client.ImportAsync("generic", "shop-api", OneFinding("high"));
+        using var triagedAgain = await client.MoveAsync(finding.Id, Triaged, "*");
+
+        Assert.Equal((1L, 0L, 1L), (again.Reopened, again.New, again.FindingsChanged));
+        Assert.Equal(HttpStatusCode.OK, triagedAgain.StatusCode);
+        var detail = await client.FindingAsync(finding.Id);
+        Assert.True(detail.Finding.Regression);
+        Assert.Equal(["finding.triaged", "finding.seen-again", "finding.fix-claimed", "finding.triaged", "finding.observed"], detail.History.Select(step => step.Change));
+    }
+
+    [Fact]
+    public async Task A_complete_scan_that_no_longer_shows_it_verifies_a_finding_and_a_partial_one_does_not()
+    {
+        using var client = await host.OperatorAsync("evidence");
+        var finding = await ImportOneAsync(client, "shop-api", "critical");
+        foreach (var step in (object[])[Triaged, Fixed])
+        {
+            using var answer = await client.MoveAsync(finding.Id, step, "*");
+            answer.EnsureSuccessStatusCode();
+        }
+
+        var partial = await client.ImportAsync("generic", "shop-api", OneFinding("low", "RT-2"));
+        var complete = await client.ImportAsync("generic", "shop-api", OneFinding("low", "RT-3"), "&scope=complete");
+        using var byPartial = await client.MoveAsync(finding.Id, new { status = "verified", evidence = new { scan = partial.Scans[0].Scan } }, "*");
+        using var byComplete = await client.MoveAsync(finding.Id, new { status = "verified", evidence = new { scan = complete.Scans[0].Scan } }, "*");
+
+        Assert.Equal("finding.evidence-insufficient", await byPartial.CodeOfAsync());
+        Assert.Equal(HttpStatusCode.OK, byComplete.StatusCode);
+    }
+
+    [Fact]
+    public async Task A_critical_finding_stands_at_the_safety_console_until_it_is_fixed_and_again_when_it_comes_back()
+    {
+        using var client = await host.OperatorAsync("gates");
+        using var console = new HttpClient { BaseAddress = host.Neighbours };
+        var finding = await ImportOneAsync(client, "shop/api eu", "critical");
+        var raised = await GateCallsAsync(console, finding.Id, 1);
+        using (var answer = await client.MoveAsync(finding.Id, Triaged, "*"))
+        {
+            answer.EnsureSuccessStatusCode();
+        }
+
+        using (var answer = await client.MoveAsync(finding.Id, Fixed, "*"))
+        {
+            answer.EnsureSuccessStatusCode();
+        }
+
+        var withdrawn = await GateCallsAsync(console, finding.Id, 2);
+        await client.ImportAsync("generic", "shop/api eu", OneFinding("critical"));
+        var raisedAgain = await GateCallsAsync(console, finding.Id, 3);
+        await client.ImportAsync("generic", "shop/api eu", OneFinding("medium"));
+        var lowered = await GateCallsAsync(console, finding.Id, 4);
+
+        Assert.Equal(["PUT"], raised);
+        Assert.Equal(["PUT", "DELETE"], withdrawn);
+        Assert.Equal(["PUT", "DELETE", "PUT"], raisedAgain);
+        Assert.Equal(["PUT", "DELETE", "PUT", "DELETE"], lowered);
+    }
+
+    private static byte[] OneFinding(string severity, string rule = "RT-1") => JsonSerializer.SerializeToUtf8Bytes(new
+    {
+        schemaVersion = "1",
+        source = "red-team",
+        findings = new[] { new { rule, title = "Order ids can be guessed", kind = "config", severity, resource = "orders" } },
+    });
+
+    private static async Task<Finding> ImportOneAsync(HttpClient client, string service, string severity)
+    {
+        await client.ImportAsync("generic", service, OneFinding(severity));
+        return Assert.Single((await client.FindingsAsync($"?service={Uri.EscapeDataString(service)}")).Items);
+    }
+
+    /// <summary>Waits for that many gate calls about the finding at the stand-in and returns their methods in order.</summary>
+    private static async Task<IReadOnlyList<string>> GateCallsAsync(HttpClient console, Guid finding, int count)
+    {
+        for (long after = 0; ;)
+        {
+            var received = await console.GetFromJsonAsync<JsonElement>($"/neighbours/safety-console/received?after=0&limit=10000", TestContext.Current.CancellationToken);
+            var calls = received.GetProperty("items").EnumerateArray().Where(call => call.GetProperty("path").GetString()?.Contains(finding.ToString("D"), StringComparison.Ordinal) == true).ToList();
+            if (calls.Count >= count)
+            {
+                return [.. calls.Select(call => call.GetProperty("method").GetString() ?? "")];
+            }
+
+            after = received.GetProperty("items").EnumerateArray().Select(call => call.GetProperty("sequence").GetInt64()).DefaultIfEmpty(after).Max();
+            await console.GetAsync(new Uri($"/neighbours/safety-console/received?after={after}&waitMs=5000", UriKind.Relative), TestContext.Current.CancellationToken);
+        }
+    }
+}

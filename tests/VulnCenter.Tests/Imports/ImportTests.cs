@@ -1,0 +1,295 @@
+using System.IO.Compression;
+using System.Net;
+using System.Net.Http.Json;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Wave16.VulnCenter.Contracts;
+
+namespace Wave16.VulnCenter.Tests.Imports;
+
+public sealed class ImportTests(VulnCenterHost host) : IClassFixture<VulnCenterHost>
+{
+    /// <summary>Everything of a tenant that is state; when a finding was last seen and the scans themselves are not.</summary>
+    private const string State = """
+        select coalesce(sha256(convert_to(string_agg(line, E'\n' order by line), 'UTF8'))::text, '') from (
+          select f::text as line from vuln_center.finding f where tenant = $1
+          union all select k::text from vuln_center.finding_key k where tenant = $1
+          union all select o::text from vuln_center.observation o where tenant = $1
+          union all select d::text from vuln_center.decision d where tenant = $1
+          union all select t::text from vuln_center.transition t where tenant = $1
+          union all select e::text from platform.event e where tenant = $1 and type not like '%scan-imported%' and type not like '%audit%') state
+        """;
+
+    private static byte[] Report(string name) => File.ReadAllBytes(VulnCenterCalls.Fixture(name));
+
+    [Theory]
+    [InlineData("trivy", "trivy-shop-api.json")]
+    [InlineData("trivy", "trivy-legacy.json")]
+    [InlineData("grype", "grype-shop-api.json")]
+    [InlineData("sarif", "codeql-shop-api.sarif")]
+    [InlineData("sarif", "gitleaks.sarif")]
+    [InlineData("generic", "generic-red-team.json")]
+    public async Task Every_raw_result_is_accounted_for_and_importing_again_changes_nothing(string format, string file)
+    {
+        var tenant = $"conserve-{file}";
+        using var client = await host.OperatorAsync(tenant);
+        var first = await client.ImportAsync(format, "shop-api", Report(file));
+        Assert.True(first.Observations > 0);
+        Assert.Equal(first.Observations, first.New + first.Matched + first.Reopened + first.Rejected);
+        Assert.Equal(first.Observations - first.Rejected, await host.ScalarAsync<long>("select count(*) from vuln_center.observation where tenant = $1", tenant));
+        Assert.Equal(first.New, await host.ScalarAsync<long>("select count(*) from vuln_center.finding where tenant = $1", tenant));
+        Assert.Equal(first.Observations, await host.ScalarAsync<long>("select count(*) from vuln_center.decision where tenant = $1", tenant));
+        var state = await host.ScalarAsync<string>(State, tenant);
+
+        var second = await client.ImportAsync(format, "shop-api", Report(file));
+
+        Assert.Equal((first.Observations, 0L, 0L, first.Rejected, 0L), (second.Observations, second.New, second.Reopened, second.Rejected, second.FindingsChanged));
+        Assert.NotNull(second.RepeatOf);
+        Assert.Equal(state, await host.ScalarAsync<string>(State, tenant));
+        Assert.Equal(0L, await host.ScalarAsync<long>("select (select count(*) from vuln_center.staged) + (select count(*) from vuln_center.staged_rejection)"));
+    }
+
+    [Fact]
+    public async Task Identical_reports_sent_at_the_same_time_end_as_one()
+    {
+        const string tenant = "same-time";
+        using var client = await host.OperatorAsync(tenant);
+        var report = Report("trivy-shop-api.json");
+
+        var results = await Task.WhenAll(Enumerable.Range(0, 6).Select(_ => client.ImportAsync("trivy", "shop-api", report)));
+
+        var findings = await host.ScalarAsync<long>("select count(*) from vuln_center.finding where tenant = $1", tenant);
+        Assert.Equal(findings, results.Sum(result => result.New));
+        Assert.All(results, result => Assert.Equal(result.Observations, result.New + result.Matched + result.Reopened + result.Rejected));
+        Assert.Equal(results[0].Observations - results[0].Rejected, await host.ScalarAsync<long>("select count(*) from vuln_center.observation where tenant = $1", tenant));
+        Assert.Equal(findings, await host.ScalarAsync<long>("select count(*) from vuln_center.transition where tenant = $1", tenant));
+    }
+
+    [Fact]
+    public async Task A_truncated_report_is_refused_with_the_position_and_leaves_nothing()
+    {
+        const string tenant = "truncated";
+        using var client = await host.OperatorAsync(tenant);
+
+        using var answer = await client.PostReportAsync("trivy", "shop-api", Report("truncated-trivy.json"));
+
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, answer.StatusCode);
+        Assert.Equal("application/problem+json", answer.Content.Headers.ContentType?.MediaType);
+        var problem = await answer.Content.ReadFromJsonAsync<JsonElement>(TestContext.Current.CancellationToken);
+        Assert.Equal("import.report-unreadable", problem.GetProperty("code").GetString());
+        Assert.Matches(@"report\.truncated.*byte \d+, line \d+, column \d+", problem.GetProperty("detail").GetString());
+        Assert.Equal(0L, await host.ScalarAsync<long>("""
+            select (select count(*) from vuln_center.finding where tenant = $1) + (select count(*) from vuln_center.scan where tenant = $1)
+                 + (select count(*) from vuln_center.import where tenant = $1) + (select count(*) from platform.job where tenant = $1)
+            """, tenant));
+    }
+
+    [Theory]
+    [InlineData("gzip")]
+    [InlineData("zstd")]
+    public async Task A_compressed_report_is_the_same_report(string encoding)
+    {
+        var tenant = $"compressed-{encoding}";
+        using var client = await host.OperatorAsync(tenant);
+        var plain = await client.ImportAsync("grype", "shop-api", Report("grype-shop-api.json"));
+        using var answer = await client.PostReportAsync("grype", "shop-api", Compress(Report("grype-shop-api.json"), encoding), encoding);
+        var import = await answer.ReadAsync<Import>();
+        Assert.NotNull(import.Result?.RepeatOf);
+        Assert.Equal((plain.Observations, 0L), (import.Result.Observations, import.Result.New));
+    }
+
+    [Theory]
+    [InlineData("gzip")]
+    [InlineData("zstd")]
+    public async Task A_compression_bomb_is_refused(string encoding)
+    {
+        using var client = await host.OperatorAsync("bomb");
+        using var answer = await client.PostReportAsync("trivy", "shop-api", Compress(new byte[200 << 20], encoding), encoding);
+        Assert.Equal(HttpStatusCode.RequestEntityTooLarge, answer.StatusCode);
+        Assert.Equal("import.report-too-large", await answer.CodeOfAsync());
+    }
+
+    [Fact]
+    public async Task Damaged_compressed_data_are_refused()
+    {
+        using var client = await host.OperatorAsync("damaged");
+        var damaged = Compress(Report("trivy-shop-api.json"), "gzip");
+        damaged.AsSpan(damaged.Length / 2).Clear();
+        using var answer = await client.PostReportAsync("trivy", "shop-api", damaged, "gzip");
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, answer.StatusCode);
+    }
+
+    [Theory]
+    [InlineData("format=nope&service=a", "?format")]
+    [InlineData("format=trivy", "?service")]
+    [InlineData("format=trivy&service=a&scope=most", "?scope")]
+    [InlineData("format=trivy&service=a%00b", "?service")]
+    public async Task A_bad_parameter_is_named(string query, string pointer)
+    {
+        using var client = await host.OperatorAsync("parameters");
+        using var answer = await client.PostAsync(new Uri($"/findings/imports?{query}", UriKind.Relative), new ByteArrayContent("{}"u8.ToArray()), TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.BadRequest, answer.StatusCode);
+        var problem = await answer.Content.ReadFromJsonAsync<JsonElement>(TestContext.Current.CancellationToken);
+        Assert.Contains(problem.GetProperty("errors").EnumerateArray(), error => error.GetProperty("pointer").GetString() == pointer);
+    }
+
+    [Fact]
+    public async Task A_report_of_another_tool_is_refused_by_name()
+    {
+        using var client = await host.OperatorAsync("foreign-format");
+        using var answer = await client.PostReportAsync("trivy", "shop-api", Report("codeql-shop-api.sarif"));
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, answer.StatusCode);
+    }
+
+    [Fact]
+    public async Task A_shifted_line_and_a_new_severity_change_the_finding_and_neither_close_nor_double_it()
+    {
+        const string tenant = "shifted";
+        using var client = await host.OperatorAsync(tenant);
+        await client.ImportAsync("sarif", "shop-api", Report("codeql-shop-api.sarif"));
+        var before = await client.FindingsAsync("?limit=500");
+        var shifted = Edit(Report("codeql-shop-api.sarif"), (member, node) => member is "startLine" or "endLine" ? node.GetValue<int>() + 7 : null);
+
+        var result = await client.ImportAsync("sarif", "shop-api", shifted);
+
+        var after = await client.FindingsAsync("?limit=500");
+        Assert.Equal((0L, 0L), (result.New, result.Reopened));
+        Assert.True(result.FindingsChanged > 0);
+        Assert.Equal(before.Items.Select(f => f.Id).Order(), after.Items.Select(f => f.Id).Order());
+        Assert.All(after.Items, finding => Assert.Equal(FindingStatus.Open, finding.Status));
+    }
+
+    [Fact]
+    public async Task A_secret_is_never_stored()
+    {
+        using var client = await host.OperatorAsync("secrets");
+        var report = Encoding.UTF8.GetString(Report("gitleaks.sarif"));
+        await client.ImportAsync("sarif", "shop-api", Encoding.UTF8.GetBytes(report));
+        var secrets = JsonNode.Parse(report)?["runs"]?[0]?["results"]?.AsArray()
+            .Select(result => result?["locations"]?[0]?["physicalLocation"]?["region"]?["snippet"]?["text"]?.GetValue<string>())
+            .OfType<string>().Where(secret => secret.Length > 0).ToList() ?? [];
+        Assert.NotEmpty(secrets);
+        var stored = await host.ScalarAsync<string>("""
+            select string_agg(line, E'\n') from (
+              select f::text as line from vuln_center.finding f union all select d::text from vuln_center.decision d
+              union all select o::text from vuln_center.observation o union all select j::text from platform.job j) stored
+            """);
+        Assert.All(secrets, secret => Assert.DoesNotContain(secret, stored, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Findings_posted_in_the_normalized_schema_come_back_one_by_one()
+    {
+        using var client = await host.OperatorAsync("normalized");
+        using var answer = await client.PostAsJsonAsync("/findings?service=shop-api", new
+        {
+            schemaVersion = "1",
+            source = "red-team",
+            findings = new object[]
+            {
+                new { rule = "RT-1", title = "Order ids can be guessed", kind = "dast", severity = "high", host = "shop.example", url = "https://shop.example/orders/1" },
+                new { title = "No rule, no id" },
+            },
+        }, TestContext.Current.CancellationToken);
+
+        var import = await answer.ReadAsync<Import>();
+        Assert.NotNull(import.Result);
+        Assert.Equal((2L, 1L, 1L), (import.Result.Observations, import.Result.New, import.Result.Rejected));
+        Assert.Equal(Outcome.New, Assert.Single(import.Result.Items ?? []).Outcome);
+        Assert.Equal("result.unreadable", Assert.Single(import.Result.Rejections).Code);
+    }
+
+    [Fact]
+    public async Task More_than_ten_thousand_findings_in_one_request_are_refused_and_none_kept()
+    {
+        const string tenant = "too-many";
+        using var client = await host.OperatorAsync(tenant);
+        var findings = Enumerable.Range(0, 10_001).Select(i => new { rule = $"R-{i}", title = "t", kind = "config", severity = "low", resource = $"r{i}" });
+        using var answer = await client.PostAsJsonAsync("/findings?service=shop-api", new { schemaVersion = "1", source = "audit", findings }, TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.RequestEntityTooLarge, answer.StatusCode);
+        Assert.Equal(0L, await host.ScalarAsync<long>("select count(*) from vuln_center.import where tenant = $1", tenant));
+    }
+
+    [Fact]
+    public async Task One_tenants_import_is_nothing_to_another()
+    {
+        using var owner = await host.OperatorAsync("owner");
+        using var stranger = await host.OperatorAsync("stranger");
+        using var answer = await owner.PostReportAsync("trivy", "shop-api", Report("trivy-shop-api.json"));
+        var import = await answer.ReadAsync<Import>();
+        using var seen = await stranger.GetAsync(new Uri($"/findings/imports/{import.Id}", UriKind.Relative), TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.NotFound, seen.StatusCode);
+        Assert.Empty((await stranger.FindingsAsync()).Items);
+    }
+
+    [Fact]
+    public async Task Two_services_with_the_same_report_have_findings_of_their_own()
+    {
+        using var client = await host.OperatorAsync("two-services");
+        var first = await client.ImportAsync("trivy", "shop-api", Report("trivy-shop-api.json"));
+        var second = await client.ImportAsync("trivy", "shop-web", Report("trivy-shop-api.json"));
+        Assert.Equal(first.New, second.New);
+    }
+
+    [Fact]
+    public async Task The_same_idempotency_key_is_the_same_import()
+    {
+        using var client = await host.OperatorAsync("keyed");
+        client.DefaultRequestHeaders.Add("Idempotency-Key", "import-1");
+        var answers = new List<Import>();
+        for (var i = 0; i < 2; i++)
+        {
+            using var answer = await client.PostReportAsync("trivy", "shop-api", Report("trivy-shop-api.json"));
+            answers.Add(await answer.ReadAsync<Import>());
+        }
+
+        Assert.Equal(answers[0].Id, answers[1].Id);
+        Assert.Equal(answers[0].Result?.New, answers[1].Result?.New);
+        Assert.Equal(1L, await host.ScalarAsync<long>("select count(*) from vuln_center.scan where tenant = 'keyed'"));
+    }
+
+    private static byte[] Compress(byte[] plain, string encoding)
+    {
+        using var compressed = new MemoryStream();
+        using (Stream compressor = encoding == "gzip" ? new GZipStream(compressed, CompressionLevel.Fastest, leaveOpen: true) : new ZstdSharp.CompressionStream(compressed, leaveOpen: true))
+        {
+            compressor.Write(plain);
+        }
+
+        return compressed.ToArray();
+    }
+
+    /// <summary>A copy of a JSON document with some scalar members replaced.</summary>
+    private static byte[] Edit(byte[] report, Func<string, JsonValue, JsonNode?> replace)
+    {
+        var root = JsonNode.Parse(report) ?? throw new InvalidOperationException("Empty.");
+        Walk(root);
+        return Encoding.UTF8.GetBytes(root.ToJsonString());
+
+        void Walk(JsonNode node)
+        {
+            if (node is JsonArray array)
+            {
+                foreach (var item in array.OfType<JsonNode>())
+                {
+                    Walk(item);
+                }
+            }
+            else if (node is JsonObject members)
+            {
+                foreach (var (name, value) in members.ToList())
+                {
+                    if (value is JsonValue scalar && replace(name, scalar) is { } replaced)
+                    {
+                        members[name] = replaced;
+                    }
+                    else if (value is JsonObject or JsonArray)
+                    {
+                        Walk(value);
+                    }
+                }
+            }
+        }
+    }
+}
