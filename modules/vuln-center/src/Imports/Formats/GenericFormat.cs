@@ -44,8 +44,8 @@ internal sealed class GenericFormat : IReportFormat
             throw JsonMap.Foreign("Not a report in the normalized schema: no array 'findings'.");
         if (map.Scalar("/schemaVersion") is { } version && version != "1" && !version.StartsWith("1.", StringComparison.Ordinal))
             throw JsonMap.Foreign($"schemaVersion '{Bounded.Word(version)}' is not read, only 1.");
-        if (!map.HasNames && map.Sections.Count == 0)
-            throw JsonMap.Foreign("Not a report in the normalized schema: neither an object nor an array.");
+        if (!map.HasNames && !await HoldsFindingsAsync(map, cancellationToken))
+            throw JsonMap.Foreign("Not a report in the normalized schema: neither an object with 'findings' nor an array of objects with a title.");
 
         var image = Bounded.Identity(map.Scalar("/image"));
         yield return new ReportItem.ScannerSeen(Bounded.Word(map.Scalar("/source") ?? map.Scalar("/tool/name")) ?? "generic")
@@ -61,6 +61,20 @@ internal sealed class GenericFormat : IReportFormat
             await foreach (var item in map.ItemsAsync(section, cancellationToken))
                 yield return Read(item, image, occurrences, context);
         }
+    }
+
+    // Many formats are arrays; what is not ours must not pass for a scan in which everything was rejected.
+    static async Task<bool> HoldsFindingsAsync(JsonMap map, CancellationToken cancellationToken)
+    {
+        foreach (var section in map.Sections)
+        {
+            await foreach (var item in map.ItemsAsync(section, cancellationToken))
+            {
+                using var document = item.Parse();
+                return document.RootElement.Text("title"u8) is not null;
+            }
+        }
+        return false;
     }
 
     ReportItem Read(JsonItem item, string? image, Occurrences occurrences, ReportContext context)

@@ -1,0 +1,85 @@
+using System.Text;
+using System.Text.Json;
+using Wave16.VulnCenter.Imports;
+using Wave16.VulnCenter.Imports.Formats;
+
+namespace Wave16.VulnCenter.Tests.Imports;
+
+public sealed class FixtureTests
+{
+    [Theory]
+    [InlineData("trivy", "trivy-shop-api.json", 20, 1)]
+    [InlineData("trivy", "trivy-legacy.json", 4, 0)]
+    [InlineData("grype", "grype-shop-api.json", 9, 0)]
+    [InlineData("sarif", "codeql-shop-api.sarif", 7, 0)]
+    [InlineData("sarif", "gitleaks.sarif", 5, 0)]
+    [InlineData("generic", "generic-red-team.json", 5, 1)]
+    public async Task Every_raw_result_is_observed_or_rejected(string format, string file, int observed, int rejected)
+    {
+        var items = await Reports.ReadAsync(format, Reports.Bytes(file));
+
+        Assert.Equal(observed, items.OfType<ReportItem.Observed>().Count());
+        Assert.Equal(rejected, items.OfType<ReportItem.Rejected>().Count());
+        Assert.Equal(observed + rejected, items.OfType<ReportItem.ScannerSeen>().Sum(scan => scan.Results));
+    }
+
+    [Theory]
+    [MemberData(nameof(Reports.Fixtures), MemberType = typeof(Reports))]
+    public async Task A_pointer_leads_to_the_raw_result_that_the_payload_hash_was_taken_of(string format, string file)
+    {
+        var bytes = Reports.Bytes(file);
+        using var document = JsonDocument.Parse(bytes);
+
+        foreach (var observation in await Reports.ObservationsAsync(format, bytes))
+        {
+            var raw = Encoding.UTF8.GetBytes(Resolve(document.RootElement, observation.Pointer).GetRawText());
+            var isKeyed = observation.Secret is not null || observation.RuleId == "js/hardcoded-credentials";
+            Assert.Equal(isKeyed ? Sha256Digest.Keyed(Reports.Context.SecretKey.Span, raw) : Sha256Digest.Of(raw), observation.PayloadHash);
+            Assert.Equal(raw, bytes.AsSpan((int)observation.Offset, raw.Length).ToArray());
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Reports.Fixtures), MemberType = typeof(Reports))]
+    public async Task A_report_that_arrives_byte_by_byte_reads_the_same(string format, string file)
+    {
+        var bytes = Reports.Bytes(file);
+
+        var whole = await Reports.ReadAsync(format, bytes);
+        var dripped = await Reports.ReadAsync(format, new DripStream(bytes));
+
+        Assert.Equal(whole.Select(JsonOf), dripped.Select(JsonOf));
+    }
+
+    [Fact]
+    public async Task A_byte_order_mark_is_skipped_and_counted_in_the_offsets()
+    {
+        var bytes = Reports.Bytes("trivy-legacy.json");
+
+        var plain = await Reports.ObservationsAsync("trivy", bytes);
+        var marked = await Reports.ObservationsAsync("trivy", [0xEF, 0xBB, 0xBF, .. bytes]);
+
+        Assert.Equal(plain.Select(o => (o.Offset + 3, o.PayloadHash)), marked.Select(o => (o.Offset, o.PayloadHash)));
+    }
+
+    [Theory]
+    [MemberData(nameof(Reports.Fixtures), MemberType = typeof(Reports))]
+    public void Every_format_is_found_by_its_name(string format, string file)
+    {
+        Assert.Equal(format, ReportFormats.Find(format.ToUpperInvariant())?.Name);
+        Assert.NotEmpty(file);
+    }
+
+    static string JsonOf(ReportItem item) => JsonSerializer.Serialize<object>(item);
+
+    static JsonElement Resolve(JsonElement root, string pointer) =>
+        pointer.Split('/').Skip(1).Aggregate(root, (element, segment) => element.ValueKind == JsonValueKind.Array
+            ? element[int.Parse(segment, System.Globalization.CultureInfo.InvariantCulture)]
+            : element.GetProperty(segment));
+
+    sealed class DripStream(byte[] content) : MemoryStream(content)
+    {
+        public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
+            base.ReadAsync(buffer[..Math.Min(1, buffer.Length)], cancellationToken);
+    }
+}
