@@ -63,11 +63,16 @@ public sealed class FixtureTests
     }
 
     [Theory]
-    [MemberData(nameof(Reports.Fixtures), MemberType = typeof(Reports))]
-    public void Every_format_is_found_by_its_name(string format, string file)
+    [InlineData("generic")]
+    [InlineData("grype")]
+    [InlineData("sarif")]
+    [InlineData("Trivy")]
+    public void A_format_is_found_by_its_name_in_any_case_and_shows_its_severities(string name)
     {
-        Assert.Equal(format, ReportFormats.Find(format.ToUpperInvariant())?.Name);
-        Assert.NotEmpty(file);
+        var format = ReportFormats.Find(name);
+
+        Assert.Equal(name.ToLowerInvariant(), format?.Name);
+        Assert.Contains(format?.Severities ?? [], mapping => mapping.Severity == ReportedSeverity.Critical);
     }
 
     static string JsonOf(ReportItem item) => JsonSerializer.Serialize<object>(item);

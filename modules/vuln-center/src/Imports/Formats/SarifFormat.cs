@@ -45,7 +45,7 @@ internal sealed class SarifFormat : IReportFormat
         {
             var run = new SarifRun(string.Create(CultureInfo.InvariantCulture, $"/runs/{index}"), map);
             var sections = sectionsOf[run.Pointer].ToList();
-            await ReadRulesAsync(map, run, sections, cancellationToken);
+            await ReadRulesAsync(report, map, run, sections, cancellationToken);
             var results = sections.Where(section => section.Pattern == "runs/*/results/*").ToList();
             yield return await ScannerAsync(map, run, sections, results.Sum(section => section.Count), cancellationToken);
             var occurrences = new Occurrences();
@@ -66,7 +66,8 @@ internal sealed class SarifFormat : IReportFormat
             throw JsonMap.Foreign($"SARIF version '{Bounded.Word(version)}' is not read, only 2.1.0.");
     }
 
-    static async Task ReadRulesAsync(JsonMap map, SarifRun run, List<JsonSection> sections, CancellationToken cancellationToken)
+    static async Task ReadRulesAsync(
+        Stream report, JsonMap map, SarifRun run, List<JsonSection> sections, CancellationToken cancellationToken)
     {
         foreach (var section in sections)
         {
@@ -82,6 +83,9 @@ internal sealed class SarifFormat : IReportFormat
                     run.AddFile(item);
                 else
                     run.AddRule(item, extension);
+                if (run.IsTooLarge)
+                    throw await new ScanFault(ReportFormatException.TooMany, "The rules and files of one run are larger than 64 million characters.", item.Pointer) { Offset = item.Offset }
+                        .LocateAsync(report, cancellationToken);
             }
         }
     }

@@ -102,7 +102,7 @@ internal sealed record SarifRule(string Id)
 /// <summary>The rules and files of one run, which results name by index or id.</summary>
 internal sealed class SarifRun(string pointer, JsonMap map)
 {
-    const int MaxRetained = 64 << 20;
+    public const int MaxRetained = 64 << 20;
 
     readonly Dictionary<string, SarifRule> _byId = [];
     readonly Dictionary<int, List<SarifRule?>> _byExtension = [];
@@ -112,6 +112,9 @@ internal sealed class SarifRun(string pointer, JsonMap map)
 
     public string Pointer { get; } = pointer;
 
+    /// <summary>More than <see cref="MaxRetained"/> characters of rules and file names.</summary>
+    public bool IsTooLarge => _retained > MaxRetained;
+
     /// <summary>§3.19.8 requires a name; who leaves it out is read all the same.</summary>
     public string Tool { get; } = Bounded.Word(map.Scalar($"{pointer}/tool/driver/name")) ?? "unnamed";
 
@@ -119,7 +122,7 @@ internal sealed class SarifRun(string pointer, JsonMap map)
     {
         using var document = item.Parse();
         var rule = SarifRule.Read(document.RootElement);
-        Retain(item, (rule?.Description?.Length ?? 0) + (rule?.Messages.Values.Sum(text => text.Length) ?? 0) + 300);
+        Retain((rule?.Description?.Length ?? 0) + (rule?.Messages.Values.Sum(text => text.Length) ?? 0) + 300);
         if (extension is not { } index)
             _ofDriver.Add(rule);
         else if (_byExtension.TryGetValue(index, out var rules))
@@ -134,7 +137,7 @@ internal sealed class SarifRun(string pointer, JsonMap map)
     {
         using var document = item.Parse();
         var uri = document.RootElement.Field("location"u8).Text("uri"u8);
-        Retain(item, (uri?.Length ?? 0) + 30);
+        Retain((uri?.Length ?? 0) + 30);
         _files.Add(uri);
     }
 
@@ -158,10 +161,5 @@ internal sealed class SarifRun(string pointer, JsonMap map)
             ?? (id.LastIndexOf('/') is var slash and > 0 ? _byId.GetValueOrDefault(id[..slash]) : null);
     }
 
-    void Retain(JsonItem item, int characters)
-    {
-        _retained += characters;
-        if (_retained > MaxRetained)
-            throw new ReportFormatException(ReportFormatException.TooMany, "The rules and files of one run are larger than 64 million characters.", item.Offset, 1, item.Offset + 1, item.Pointer);
-    }
+    void Retain(int characters) => _retained += characters;
 }
