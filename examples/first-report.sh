@@ -26,7 +26,7 @@ say() { printf '\n== %s\n' "$*"; }
 die() { printf '%s\n' "$*" >&2; exit 1; }
 
 # first NAME JSON: the first value of the member NAME, unquoted.
-first() { sed -E 's/.*/&/;s/\\"/\x27/g' <<<"$2" | grep -oE "\"$1\":(\"[^\"]*\"|[^,}\]]*)" | head -n 1 | sed -E "s/^\"$1\"://;s/^\"//;s/\"$//"; }
+first() { sed -E 's/.*/&/;s/\\"/\x27/g' <<<"$2" | grep -oE "\"$1\":(\"[^\"]*\"|[^],}]*)" | head -n 1 | sed -E "s/^\"$1\"://;s/^\"//;s/\"$//"; }
 
 # call METHOD PATH [curl options]: prints the body; fails loudly on an error status.
 call() {

@@ -72,12 +72,12 @@ public sealed record Transition(long Version, DateTimeOffset At, string Actor, s
 /// <param name="Scan">A complete scan of the same service by the same source, finished after the fix, that does not show the finding.</param>
 /// <param name="Sha256">Digest of an artifact, 64 hexadecimal digits.</param>
 /// <param name="Uri">Where the artifact is kept.</param>
-public sealed record Evidence(Guid? Scan, string? Sha256, string? Uri, string? Note);
+public sealed record Evidence(Guid? Scan = null, string? Sha256 = null, string? Uri = null, string? Note = null);
 
 /// <summary>Body of <c>POST /findings/{id}/status</c>.</summary>
 /// <param name="Reason">1 to 2,000 characters; required to withdraw a triage and to claim a fix.</param>
 /// <param name="Evidence">Required for <c>verified</c>.</param>
-public sealed record StatusChange(FindingStatus Status, string? Reason, Evidence? Evidence);
+public sealed record StatusChange(FindingStatus Status, string? Reason = null, Evidence? Evidence = null);
 
 /// <summary>A page of a list.</summary>
 /// <param name="Next">Cursor of the next page; null on the last one.</param>

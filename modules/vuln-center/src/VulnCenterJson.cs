@@ -8,8 +8,7 @@ namespace Wave16.VulnCenter;
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-    RespectNullableAnnotations = true,
-    RespectRequiredConstructorParameters = true)]
+    RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(Finding))]
 [JsonSerializable(typeof(FindingDetail))]
 [JsonSerializable(typeof(FindingPage))]
