@@ -208,7 +208,7 @@ public sealed class FindingLifeTests(VulnCenterHost host) : IClassFixture<VulnCe
     {
         for (long after = 0; ;)
         {
-            var received = await console.GetFromJsonAsync<JsonElement>($"/neighbours/safety-console/received?after=0&limit=10000", TestContext.Current.CancellationToken);
+            var received = await console.GetFromJsonAsync<JsonElement>($"/neighbours/safety-console/received?after=0&limit=1000", TestContext.Current.CancellationToken);
             var calls = received.GetProperty("items").EnumerateArray().Where(call => call.GetProperty("path").GetString()?.Contains(finding.ToString("D"), StringComparison.Ordinal) == true).ToList();
             if (calls.Count >= count)
             {
