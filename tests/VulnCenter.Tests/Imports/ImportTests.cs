@@ -252,7 +252,7 @@ public sealed class ImportTests(VulnCenterHost host) : IClassFixture<VulnCenterH
     private static byte[] Compress(byte[] plain, string encoding)
     {
         using var compressed = new MemoryStream();
-        using (Stream compressor = encoding == "gzip" ? new GZipStream(compressed, CompressionLevel.Fastest, leaveOpen: true) : new ZstdSharp.CompressionStream(compressed, leaveOpen: true))
+        using (Stream compressor = encoding == "gzip" ? new GZipStream(compressed, CompressionLevel.Optimal, leaveOpen: true) : new ZstdSharp.CompressionStream(compressed, leaveOpen: true))
         {
             compressor.Write(plain);
         }
