@@ -52,6 +52,7 @@ import() {
   call POST "/findings/imports?format=$format&service=$service" -H 'Content-Type: application/json' --data-binary "@$report"
 }
 counts() {
+  set -- "${1#*\"result\":}"
   printf 'observations %s = new %s + matched %s + reopened %s + rejected %s; findings changed %s\n' \
     "$(first observations "$1")" "$(first new "$1")" "$(first matched "$1")" "$(first reopened "$1")" "$(first rejected "$1")" "$(first findingsChanged "$1")"
 }
@@ -111,6 +112,7 @@ echo "  now $(first status "$(call GET "/findings/$finding")"), regression $(fir
 say "And once more: nothing changes at all"
 again=$(finished "$(import)")
 counts "$again"
+again=${again#*\"result\":}
 [ "$(first new "$again")$(first reopened "$again")$(first findingsChanged "$again")" = 000 ] || die "Something changed."
 
 say "The audit log, sealed and verified"

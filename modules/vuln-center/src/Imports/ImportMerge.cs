@@ -50,12 +50,9 @@ internal sealed class ImportMerge(
         }
 
         var now = clock.GetUtcNow().ToUniversalTime();
-        var read = await ExecuteAsync(connection, MergeSql.Match, cancellation, scan.Tenant, scan.Service, scan.Source, scan.Import);
+        await ExecuteAsync(connection, MergeSql.Match, cancellation, scan.Tenant, scan.Service, scan.Source, scan.Import);
         await ExecuteAsync(connection, MergeSql.Analyze, cancellation);
-        await progress(new ImportProgress(read, 0, 0));
         await ExecuteAsync(connection, MergeSql.Touched, cancellation, scan.Tenant, Reopening, Surfacing, (short)Severity.Critical, (short)FindingStatus.Open);
-        await progress(new ImportProgress(read, read, 0));
-
         var counts = await CountAsync(connection, scan, cancellation);
         var result = new ScanResult(
             scan.Scan, scan.Service, scan.Source, scan.Scope, counts.Staged + counts.Rejected, counts.New, counts.Matched, counts.Reopened, counts.Rejected, counts.Changed);
@@ -64,6 +61,7 @@ internal sealed class ImportMerge(
             throw new InvalidOperationException($"Scan {scan.Scan}: {result.Observations} results, but {counts}; nothing was merged.");
         }
 
+        await progress(new ImportProgress(result.Observations, result.Observations, 0));
         var leaf = Leaf(scan, result, counts.Digest, now);
         var hash = AuditLeaf.Hash(AuditLeaf.Canonical(leaf));
         await ExecuteAsync(connection, MergeSql.InsertFindings, cancellation,
@@ -88,7 +86,7 @@ internal sealed class ImportMerge(
         await guard(connection);
         await transaction.CommitAsync(cancellation);
         outbox.Committed(leaf with { Events = [.. leaf.Events, .. events.Select(e => e.Event)] });
-        await progress(new ImportProgress(read, read, read));
+        await progress(new ImportProgress(result.Observations, result.Observations, result.Observations));
         return new MergeResult(result, items);
     }
 
