@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization.Metadata;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Wave16.Platform.Events;
 using Wave16.Platform.Work;
@@ -45,10 +46,22 @@ public sealed class ModuleBuilder
     public ModuleBuilder AddJobHandler<THandler, TArguments>(string kind, JsonTypeInfo<TArguments> arguments, JobLimits? limits = null)
         where THandler : class, IJobHandler<TArguments>
     {
-        Services.AddScoped<THandler>();
+        Services.TryAddScoped<THandler>();
         JobKinds.Add(JobKind.Of<THandler, TArguments>(kind, arguments, limits ?? JobLimits.Default));
         return this;
     }
+
+    /// <summary>Deadlines that this module's entities set (<see cref="Store.DueChange"/>) and the handler brings back to them.</summary>
+    /// <param name="kind">Unique in the module, and of one kind of entity. Never renamed while rows of it may exist.</param>
+    public ModuleBuilder AddDueHandler<THandler>(string kind)
+        where THandler : class, IDueHandler
+    {
+        Services.TryAddScoped<THandler>();
+        DueKinds.Add<THandler>(kind);
+        return this;
+    }
+
+    internal DueKinds DueKinds { get; } = new();
 
     internal JobKinds JobKinds { get; } = new();
 

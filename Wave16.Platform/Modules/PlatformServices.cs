@@ -15,13 +15,23 @@ internal static class PlatformServices
         module.AddModuleDatabase(migrations);
         module.AddStartup();
         module.Services.AddKeyedSingleton(module.Name, (services, _) =>
-            new SaveTail(services.GetRequiredKeyedService<ModuleDatabase>(module.Name), module.Routes));
+        {
+            var deadlines = services.GetRequiredKeyedService<WorkSignal>(module.Name);
+            return new SaveTail(services.GetRequiredKeyedService<ModuleDatabase>(module.Name), module.Routes, saved: change =>
+            {
+                if (DueSweeper.IsSoon(change))
+                {
+                    deadlines.Set();
+                }
+            });
+        });
         module.Services.AddKeyedSingleton(module.Name, (services, _) => new SetSave(
             services.GetRequiredKeyedService<ModuleDatabase>(module.Name),
             services.GetRequiredKeyedService<SaveTail>(module.Name),
             module.Routes));
         module.AddEvents();
         module.AddJobs();
+        module.AddDueWork();
         module.AddIdempotency();
     }
 }

@@ -15,11 +15,35 @@ public sealed class SaveTail
     private const int ParameterCount = 23;
     private readonly ModuleDatabase _database;
     private readonly EventRoutes _routes;
+    private readonly Action<EntityChange> _saved;
 
-    internal SaveTail(ModuleDatabase database, EventRoutes routes)
+    /// <param name="database">The module's.</param>
+    /// <param name="routes">Which events have listeners.</param>
+    /// <param name="saved">Called after each save: wakes what waits for its rows.</param>
+    internal SaveTail(ModuleDatabase database, EventRoutes routes, Action<EntityChange> saved)
     {
         _database = database;
         _routes = routes;
+        _saved = saved;
+    }
+
+    /// <summary>
+    /// Runs a save. The statement is the module's CTE <c>u</c> with <see cref="NotYetDone"/> in its condition, then <see cref="Sql"/>;
+    /// the command carries the module's own parameters, and the tail's are added after them.
+    /// </summary>
+    /// <exception cref="NpgsqlException">Nothing was written; or, when the connection was lost, that is not known.</exception>
+    public async Task<SaveOutcome> SaveAsync(NpgsqlCommand save, EntityChange change, CancellationToken cancellation)
+    {
+        var hash = AddParameters(save.Parameters, change);
+        if (await save.ExecuteScalarAsync(cancellation) is not null)
+        {
+            _saved(change);
+            return new SaveOutcome.Saved(hash);
+        }
+
+        return change.CommandId is { } command && await CommandAnswers.FindAsync(_database, change.Tenant, change.EntityKey, command, cancellation) is { } answer
+            ? new SaveOutcome.AlreadyDone(answer)
+            : new SaveOutcome.Stale();
     }
 
     /// <summary>The SQL that follows the CTE <c>u</c>, with positional parameters from <paramref name="first"/> on.</summary>

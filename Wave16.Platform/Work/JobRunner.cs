@@ -14,7 +14,7 @@ internal sealed class JobRunner(
     : BackgroundService
 {
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);
-    private static readonly ActivitySource Source = new("Wave16.Platform.Work");
+    private static readonly ActivitySource Source = new("Wave16.Platform");
     private static readonly string Exhausted = Problem(JobProblems.Failed, "Every attempt ended without an answer: the processes that ran it died or were cut off.");
     private readonly Lock _gate = new();
     private readonly List<(JobKind Kind, JobRun Run)> _runs = [];

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
 using Wave16.Platform.Modules;
 using Wave16.Platform.Store;
@@ -37,6 +38,28 @@ internal static class WorkRegistration
                 module.JobKinds,
                 clock,
                 services.GetRequiredService<ILogger<JobRunner>>());
+        });
+    }
+
+    /// <summary>Registers the sweeper of what the module adds with <see cref="ModuleBuilder.AddDueHandler"/>.</summary>
+    public static void AddDueWork(this ModuleBuilder module)
+    {
+        var name = module.Name;
+        module.Services.TryAddSingleton<DueMetrics>();
+        module.Services.AddKeyedSingleton(name, (services, _) => new WorkSignal(services.GetRequiredService<TimeProvider>()));
+        module.AddHostedService(services =>
+        {
+            var database = services.GetRequiredKeyedService<ModuleDatabase>(name);
+            return new DueSweeper(
+                services,
+                database,
+                services.GetRequiredKeyedService<ModuleLocks>(name),
+                new DueStore(database),
+                module.DueKinds,
+                services.GetRequiredKeyedService<WorkSignal>(name),
+                services.GetRequiredService<DueMetrics>(),
+                services.GetRequiredService<TimeProvider>(),
+                services.GetRequiredService<ILogger<DueSweeper>>());
         });
     }
 }
