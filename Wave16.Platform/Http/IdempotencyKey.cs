@@ -6,7 +6,8 @@ namespace Wave16.Platform.Http;
 
 /// <summary>
 /// The header <c>Idempotency-Key</c> (draft-ietf-httpapi-idempotency-key-header-07): 1 to 255 printable ASCII characters, as an
-/// RFC 8941 string (<c>"8e03978e"</c>) or, as most clients send it, bare (<c>8e03978e</c>). Both spell the same key.
+/// RFC 8941 string (<c>"8e03978e"</c>) or, as most clients send it, bare (<c>8e03978e</c>). Both spell the same key. A bare one has no
+/// comma and no quote: two headers that a proxy has joined are not a key.
 /// </summary>
 internal static class IdempotencyKey
 {
@@ -22,7 +23,7 @@ internal static class IdempotencyKey
         }
 
         text = text.Trim(' ');
-        var value = text.StartsWith('"') ? Unquote(text) : text;
+        var value = text.StartsWith('"') ? Unquote(text) : text.AsSpan().ContainsAny(',', '"') ? null : text;
         if (value is null || value.Length is 0 or > MaxLength || value.AsSpan().ContainsAnyExceptInRange(' ', '~'))
         {
             return false;

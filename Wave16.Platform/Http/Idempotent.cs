@@ -43,7 +43,7 @@ public static class Idempotent
 
         if (!IdempotencyKey.TryParse(header, out var key))
         {
-            await RefuseAsync(context, ProblemCodes.IdempotencyKeyInvalid, $"{IdempotencyKey.Header} must be one value of 1 to {IdempotencyKey.MaxLength} printable ASCII characters, in double quotes or bare.");
+            await RefuseAsync(context, ProblemCodes.IdempotencyKeyInvalid, $"{IdempotencyKey.Header} must be one value of 1 to {IdempotencyKey.MaxLength} printable ASCII characters, in double quotes, or bare and then without comma and quote.");
             return;
         }
 

@@ -60,7 +60,6 @@ public static class ModuleHost
         builder.Services.AddSingleton(new HostedModules(modules));
         builder.Services.TryAddSingleton(TimeProvider.System);
         builder.Services.AddSingleton<IReadiness, SiloReadiness>();
-        builder.Services.AddSingleton<IExceptionMapper, OrleansFailures>();
         builder.UseOrleans(silo =>
         {
             silo.UseModuleClustering(builder.Configuration);

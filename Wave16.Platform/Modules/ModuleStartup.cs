@@ -2,19 +2,32 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 using Wave16.Platform.Store;
+using Wave16.ServiceDefaults;
 
 namespace Wave16.Platform.Modules;
 
 /// <summary>
 /// Brings the module's schema up, and tries again for as long as that fails: the process stays, reports itself as not
-/// ready with the reason, and answers 503.
+/// ready with the reason, and answers 503. Afterwards it reports whether the database can be reached.
 /// </summary>
-internal sealed class ModuleStartup(ModuleDatabase database, Migrator migrator, ModuleReadiness readiness, TimeProvider clock, ILogger<ModuleStartup> log)
+internal sealed class ModuleStartup(
+    ModuleDatabase database, Migrator migrator, ModuleReadiness readiness, DependencyHealth health, TimeProvider clock, ILogger<ModuleStartup> log)
     : BackgroundService
 {
     private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(5);
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        await MigrateAsync(stoppingToken);
+        while (true)
+        {
+            await LookAsync(stoppingToken);
+            await Task.Delay(LookEvery, clock, stoppingToken);
+        }
+    }
+
+    private async Task MigrateAsync(CancellationToken stoppingToken)
     {
         for (var wait = TimeSpan.FromMilliseconds(500); ; wait = wait < LongestWait / 2 ? wait * 2 : LongestWait)
         {
@@ -39,6 +52,27 @@ internal sealed class ModuleStartup(ModuleDatabase database, Migrator migrator, 
             }
 
             await Task.Delay(wait, clock, stoppingToken);
+        }
+    }
+
+    private async Task LookAsync(CancellationToken cancellation)
+    {
+        var dependency = $"{database.Module}-db";
+        try
+        {
+            await using var look = database.DataSource.CreateCommand("select 1");
+            look.CommandTimeout = 5;
+            await look.ExecuteScalarAsync(cancellation);
+            health.Report(dependency, DependencyState.Healthy);
+        }
+        catch (NpgsqlException failure)
+        {
+            if (!health.Reports.Any(report => report.Name == dependency && report.State is DependencyState.Degraded))
+            {
+                log.LogWarning(failure, "{Module}: the database cannot be reached", database.Module);
+            }
+
+            health.Report(dependency, DependencyState.Degraded, "cannot be reached");
         }
     }
 

@@ -18,6 +18,7 @@ internal static class ModuleStartupRegistration
             services.GetRequiredKeyedService<ModuleDatabase>(name),
             services.GetRequiredKeyedService<Migrator>(name),
             readiness,
+            services.GetRequiredService<DependencyHealth>(),
             services.GetRequiredService<TimeProvider>(),
             services.GetRequiredService<ILogger<ModuleStartup>>()));
     }

@@ -16,12 +16,14 @@ internal static class PlatformServices
         module.AddStartup();
         module.Services.AddKeyedSingleton(module.Name, (services, _) =>
         {
-            var deadlines = services.GetRequiredKeyedService<WorkSignal>(module.Name);
+            var outbox = services.GetRequiredKeyedService<OutboxSignal>(module.Name);
+            var deadlines = services.GetRequiredKeyedService<WakeUp>(WorkRegistration.DeadlinesOf(module));
             return new SaveTail(services.GetRequiredKeyedService<ModuleDatabase>(module.Name), module.Routes, saved: change =>
             {
+                outbox.Committed(change);
                 if (DueSweeper.IsSoon(change))
                 {
-                    deadlines.Set();
+                    deadlines.Ring();
                 }
             });
         });

@@ -15,12 +15,12 @@ public sealed class SaveTail
     private const int ParameterCount = 23;
     private readonly ModuleDatabase _database;
     private readonly EventRoutes _routes;
-    private readonly Action<EntityChange> _saved;
+    private readonly Action<EntityChange>? _saved;
 
     /// <param name="database">The module's.</param>
     /// <param name="routes">Which events have listeners.</param>
     /// <param name="saved">Called after each save: wakes what waits for its rows.</param>
-    internal SaveTail(ModuleDatabase database, EventRoutes routes, Action<EntityChange> saved)
+    internal SaveTail(ModuleDatabase database, EventRoutes routes, Action<EntityChange>? saved = null)
     {
         _database = database;
         _routes = routes;
@@ -37,7 +37,7 @@ public sealed class SaveTail
         var hash = AddParameters(save.Parameters, change);
         if (await save.ExecuteScalarAsync(cancellation) is not null)
         {
-            _saved(change);
+            _saved?.Invoke(change);
             return new SaveOutcome.Saved(hash);
         }
 

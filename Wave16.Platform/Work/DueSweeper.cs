@@ -3,6 +3,7 @@ using System.Diagnostics;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Npgsql;
+using Wave16.Platform.Events;
 using Wave16.Platform.Store;
 
 namespace Wave16.Platform.Work;
@@ -13,7 +14,7 @@ namespace Wave16.Platform.Work;
 /// moment with two sweepers is harmless, since an entity passes each generation once.
 /// </summary>
 internal sealed class DueSweeper(
-    IServiceProvider services, ModuleDatabase database, ModuleLocks locks, DueStore store, DueKinds kinds, WorkSignal changed, DueMetrics metrics, TimeProvider clock, ILogger<DueSweeper> log)
+    IServiceProvider services, ModuleDatabase database, ModuleLocks locks, DueStore store, DueKinds kinds, WakeUp changed, DueMetrics metrics, TimeProvider clock, ILogger<DueSweeper> log)
     : BackgroundService
 {
     internal const int BatchSize = 256;
@@ -83,7 +84,7 @@ internal sealed class DueSweeper(
                 }
             }
 
-            await changed.WaitAsync(wait, active);
+            await changed.WaitAsync(wait > TimeSpan.Zero ? wait : TimeSpan.Zero, clock, active);
         }
     }
 

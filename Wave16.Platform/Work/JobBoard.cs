@@ -1,14 +1,16 @@
+using Wave16.Platform.Events;
+
 namespace Wave16.Platform.Work;
 
 /// <summary>What one process knows of a module's jobs without asking the database: which run here, and who waits for the end of one.</summary>
-internal sealed class JobBoard(TimeProvider clock)
+internal sealed class JobBoard
 {
     private readonly Lock _gate = new();
     private readonly HashSet<(string Tenant, Guid Id)> _here = [];
     private readonly List<Watch> _watches = [];
 
     /// <summary>Something was enqueued or cancelled, or a runner has a free place.</summary>
-    public WorkSignal Changed { get; } = new(clock);
+    public WakeUp Changed { get; } = new();
 
     public bool RunsHere(string tenant, Guid id)
     {
@@ -36,12 +38,12 @@ internal sealed class JobBoard(TimeProvider clock)
             {
                 if (watch.Id == job.Id && watch.Tenant == job.Tenant)
                 {
-                    watch.Signal.Set();
+                    watch.Ended.Ring();
                 }
             }
         }
 
-        Changed.Set();
+        Changed.Ring();
     }
 
     public Watch WatchFor(string tenant, Guid id)
@@ -61,7 +63,7 @@ internal sealed class JobBoard(TimeProvider clock)
 
         public Guid Id { get; } = id;
 
-        public WorkSignal Signal { get; } = new(board._clock);
+        public WakeUp Ended { get; } = new();
 
         public void Dispose()
         {
@@ -71,6 +73,4 @@ internal sealed class JobBoard(TimeProvider clock)
             }
         }
     }
-
-    private readonly TimeProvider _clock = clock;
 }

@@ -46,7 +46,7 @@ internal sealed class JobRunner(
                 }
             }
 
-            await board.Changed.WaitAsync(Poll, stoppingToken);
+            await board.Changed.WaitAsync(Poll, clock, stoppingToken);
         }
     }
 

@@ -49,7 +49,7 @@ public sealed class Jobs
     }
 
     /// <summary>This process looks for work at once.</summary>
-    public void Wake() => _board.Changed.Set();
+    public void Wake() => _board.Changed.Ring();
 
     /// <returns>Null when the tenant has no job of that id.</returns>
     public Task<Job?> FindAsync(string tenant, Guid id, CancellationToken cancellation) => _store.FindAsync(tenant, id, cancellation);
@@ -81,7 +81,7 @@ public sealed class Jobs
                 return job;
             }
 
-            await watch.Signal.WaitAsync(_board.RunsHere(tenant, id) || look > left ? left : look, cancellation);
+            await watch.Ended.WaitAsync(_board.RunsHere(tenant, id) || look > left ? left : look, _clock, cancellation);
             cancellation.ThrowIfCancellationRequested();
         }
     }

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
+using Wave16.Platform.Events;
 using Wave16.Platform.Modules;
 using Wave16.Platform.Store;
 using Wave16.ServiceDefaults;
@@ -14,7 +15,7 @@ internal static class WorkRegistration
     {
         var name = module.Name;
         module.Services.AddProblemCodes(JobProblems.Failed, JobProblems.AttemptFailed);
-        module.Services.AddKeyedSingleton(name, (services, _) => new JobBoard(services.GetRequiredService<TimeProvider>()));
+        module.Services.AddKeyedSingleton(name, (_, _) => new JobBoard());
         module.Services.AddKeyedSingleton(name, (services, _) => new JobStore(
             services.GetRequiredKeyedService<ModuleDatabase>(name),
             services.GetRequiredService<TimeProvider>()));
@@ -41,12 +42,15 @@ internal static class WorkRegistration
         });
     }
 
+    /// <summary>The key of the bell that rings for a deadline which is sooner than the sweeper's next look.</summary>
+    public static string DeadlinesOf(ModuleBuilder module) => module.Name + "/deadlines";
+
     /// <summary>Registers the sweeper of what the module adds with <see cref="ModuleBuilder.AddDueHandler"/>.</summary>
     public static void AddDueWork(this ModuleBuilder module)
     {
         var name = module.Name;
         module.Services.TryAddSingleton<DueMetrics>();
-        module.Services.AddKeyedSingleton(name, (services, _) => new WorkSignal(services.GetRequiredService<TimeProvider>()));
+        module.Services.AddKeyedSingleton(DeadlinesOf(module), (_, _) => new WakeUp());
         module.AddHostedService(services =>
         {
             var database = services.GetRequiredKeyedService<ModuleDatabase>(name);
@@ -56,7 +60,7 @@ internal static class WorkRegistration
                 services.GetRequiredKeyedService<ModuleLocks>(name),
                 new DueStore(database),
                 module.DueKinds,
-                services.GetRequiredKeyedService<WorkSignal>(name),
+                services.GetRequiredKeyedService<WakeUp>(DeadlinesOf(module)),
                 services.GetRequiredService<DueMetrics>(),
                 services.GetRequiredService<TimeProvider>(),
                 services.GetRequiredService<ILogger<DueSweeper>>());

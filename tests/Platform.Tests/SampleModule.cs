@@ -6,6 +6,7 @@ using Microsoft.Extensions.Hosting;
 using Wave16.Platform.Modules;
 using Wave16.Platform.Store;
 using Wave16.Platform.Work;
+using Wave16.ServiceDefaults;
 using Wave16.Testing;
 
 [assembly: AssemblyFixture(typeof(PostgresFixture))]
@@ -45,6 +46,8 @@ internal sealed class SampleHost : IAsyncDisposable
 
     public Jobs Jobs => Get<Jobs>();
 
+    public DependencyHealth Health => _host.Services.GetRequiredService<DependencyHealth>();
+
     public ModuleDatabase Database => Get<ModuleDatabase>();
 
     public static SampleHost Build(string connectionString, TimeProvider clock, Action<ModuleBuilder> services)
@@ -53,6 +56,7 @@ internal sealed class SampleHost : IAsyncDisposable
         builder.Configuration.AddInMemoryCollection([new($"ConnectionStrings:{SampleModule.ModuleName}-db", connectionString)]);
         builder.Services.AddSingleton(clock);
         builder.Services.AddMetrics();
+        builder.Services.AddSingleton<DependencyHealth>();
         var module = new ModuleBuilder(new SampleModule(), builder);
         module.AddPlatform(typeof(SampleModule).Assembly);
         services(module);

@@ -209,8 +209,13 @@ public sealed class SaveTests(PostgresFixture postgres)
         Due = [new("sla", generation, InAWeek)],
     };
 
-    private async Task<SampleHost> StartAsync() =>
-        await SampleHost.StartAsync(await SampleModule.DatabaseAsync(postgres), TimeProvider.System, module => module.Route(Renamed, "hub", "console"));
+    // Only the store: with the dispatcher running, deliveries would not stay.
+    private async Task<SampleHost> StartAsync()
+    {
+        var sample = SampleHost.Build(await SampleModule.DatabaseAsync(postgres), TimeProvider.System, module => module.Route(Renamed, "hub", "console"));
+        await sample.Get<Migrator>().MigrateAsync(Cancellation);
+        return sample;
+    }
 
     private static TicketStore Tickets(SampleHost sample) => new(sample.Database, sample.Get<SaveTail>());
 

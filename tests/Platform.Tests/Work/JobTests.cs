@@ -145,7 +145,7 @@ public sealed class JobTests(PostgresFixture postgres)
                 return job;
             }
 
-            await watch.Signal.WaitAsync(Long, Cancellation);
+            await watch.Ended.WaitAsync(Long, TimeProvider.System, Cancellation);
             Cancellation.ThrowIfCancellationRequested();
         }
     }
