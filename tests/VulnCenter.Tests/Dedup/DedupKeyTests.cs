@@ -1,4 +1,5 @@
 using CsCheck;
+using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Dedup;
 using Wave16.VulnCenter.Imports;
 using Wave16.VulnCenter.Imports.Formats;
@@ -10,13 +11,13 @@ public sealed class DedupKeyTests
 {
     static readonly SourceRules Rules = SourceRules.Default("test");
 
-    static readonly RawObservation Sast = Bare(ObservationKind.Sast) with
+    static readonly RawObservation Sast = Bare(FindingKind.Sast) with
     {
         Location = new CodeLocation("src/a.js", 10, 12, 3) { SnippetHash = Sha256Digest.Of("x"u8) },
         Fingerprints = [new ToolFingerprint("hash/v1", "aa")],
     };
 
-    static readonly RawObservation Sca = Bare(ObservationKind.Sca) with
+    static readonly RawObservation Sca = Bare(FindingKind.Sca) with
     {
         Component = new Component("lodash", "4.17.20", "npm", "pkg:npm/lodash@4.17.20", "pkg:npm/lodash", []),
         Manifest = "package-lock.json",
@@ -30,7 +31,7 @@ public sealed class DedupKeyTests
         var texts = Gen.String.Null();
         var lines = Gen.Int[1, 100_000].Nullable();
 
-        Gen.Select(Gen.OneOf(observations.Select(Gen.Const).ToArray()), texts, texts, lines, Gen.Enum<ReportedSeverity>()).Sample((observation, title, description, line, severity) =>
+        Gen.Select(Gen.OneOf(observations.Select(Gen.Const).ToArray()), texts, texts, lines, Gen.Enum<Severity>()).Sample((observation, title, description, line, severity) =>
         {
             var changed = observation with
             {
@@ -103,7 +104,7 @@ public sealed class DedupKeyTests
     [Fact]
     public void An_observation_with_nothing_but_a_rule_still_has_a_key()
     {
-        foreach (var kind in Enum.GetValues<ObservationKind>())
+        foreach (var kind in Enum.GetValues<FindingKind>())
             Assert.Equal("position", Assert.Single(DedupKeys.KeysOf(Bare(kind), Rules)).Kind);
     }
 
@@ -187,7 +188,7 @@ public sealed class DedupKeyTests
         var trivy = await Reports.ObservationsAsync("trivy", Reports.Bytes("trivy-shop-api.json"));
         var grype = await Reports.ObservationsAsync("grype", Reports.Bytes("grype-shop-api.json"));
 
-        var shared = trivy.Where(o => o.Kind == ObservationKind.Sca).SelectMany(Problems).Intersect(grype.SelectMany(Problems));
+        var shared = trivy.Where(o => o.Kind == FindingKind.Sca).SelectMany(Problems).Intersect(grype.SelectMany(Problems));
 
         Assert.Equal(9, shared.Count());
 
@@ -198,14 +199,14 @@ public sealed class DedupKeyTests
     [Fact]
     public void A_rule_can_name_only_known_fields()
     {
-        var rules = new SourceRules("test", 2, [new KeyRule("mine", [ObservationKind.Sca], ["severity"])]);
+        var rules = new SourceRules("test", 2, [new KeyRule("mine", [FindingKind.Sca], ["severity"])]);
 
         Assert.Throws<ArgumentException>(() => DedupKeys.KeysOf(Sca, rules));
         Assert.DoesNotContain(KeyFields.Names, name => name is "severity" or "title" or "description" or "line");
         Assert.All(Rules.Keys.SelectMany(rule => rule.Fields), field => Assert.Contains(field.TrimEnd('?'), KeyFields.Names));
     }
 
-    static RawObservation Bare(ObservationKind kind) => new()
+    static RawObservation Bare(FindingKind kind) => new()
     {
         Pointer = "/0",
         Offset = 0,

@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Imports;
 using Wave16.VulnCenter.Imports.Formats;
 
@@ -72,7 +73,7 @@ public sealed class FixtureTests
         var format = ReportFormats.Find(name);
 
         Assert.Equal(name.ToLowerInvariant(), format?.Name);
-        Assert.Contains(format?.Severities ?? [], mapping => mapping.Severity == ReportedSeverity.Critical);
+        Assert.Contains(format?.Severities ?? [], mapping => mapping.Severity == Severity.Critical);
     }
 
     static string JsonOf(ReportItem item) => JsonSerializer.Serialize<object>(item);

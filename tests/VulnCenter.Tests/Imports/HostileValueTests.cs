@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Dedup;
 using Wave16.VulnCenter.Imports.Formats;
 
@@ -110,7 +111,7 @@ public sealed class HostileValueTests
         var observation = Assert.Single(await Reports.ObservationsAsync("trivy", Reports.Trivy(
             """{"VulnerabilityID":"CVE-2024-1000","PkgName":"a","Severity":"LOW","Severity":"HIGH"}""")));
 
-        Assert.Equal(ReportedSeverity.High, observation.Severity);
+        Assert.Equal(Severity.High, observation.Severity);
     }
 
     [Theory]

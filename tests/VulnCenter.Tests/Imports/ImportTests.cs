@@ -201,6 +201,32 @@ public sealed class ImportTests(VulnCenterHost host) : IClassFixture<VulnCenterH
     }
 
     [Fact]
+    public async Task One_finding_can_be_posted_by_itself_and_names_its_service()
+    {
+        using var client = await host.OperatorAsync("single");
+        using var answer = await client.PostAsJsonAsync("/findings", new
+        {
+            schemaVersion = "1", source = "bug-bounty", service = "shop-web", rule = "BB-7", title = "Open redirect", kind = "dast", severity = "medium",
+            web = new { url = "https://shop.example/login?next=", parameter = "next" },
+        }, TestContext.Current.CancellationToken);
+        var import = await answer.ReadAsync<Import>();
+        var finding = Assert.Single((await client.FindingsAsync("?source=bug-bounty")).Items);
+        Assert.Equal(("shop-web", "BB-7", Severity.Medium), (finding.Service, finding.Rule, finding.Severity));
+        Assert.Equal(finding.Id, Assert.Single(import.Result?.Items ?? []).Finding);
+    }
+
+    [Fact]
+    public async Task Findings_of_several_services_in_one_request_are_a_scan_each_and_one_without_a_service_is_rejected()
+    {
+        using var client = await host.OperatorAsync("several");
+        object Of(string? service, string rule) => new { service, rule, title = "t", kind = "config", severity = "low", resource = "r" };
+        using var answer = await client.PostAsJsonAsync("/findings", new { schemaVersion = "1", source = "audit", findings = new[] { Of("a", "1"), Of("b", "2"), Of(null, "3") } }, TestContext.Current.CancellationToken);
+        var result = (await answer.ReadAsync<Import>()).Result ?? throw new InvalidOperationException("No result.");
+        Assert.Equal((3L, 2L, 1L), (result.Observations, result.New, result.Rejected));
+        Assert.Equal(["-", "a", "b"], result.Scans.Select(scan => scan.Service).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
     public async Task More_than_ten_thousand_findings_in_one_request_are_refused_and_none_kept()
     {
         const string tenant = "too-many";

@@ -1,3 +1,4 @@
+using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Imports.Formats;
 
 namespace Wave16.VulnCenter.Tests.Imports;
@@ -16,7 +17,7 @@ public sealed class SarifTests
         var observation = Assert.Single(await Reports.ObservationsAsync("sarif", json));
 
         Assert.Equal(("B", "UseAfterFree", "'ptr' is used after free."), (observation.RuleId, observation.Title, observation.Description));
-        Assert.Equal(("src/a b.c", ReportedSeverity.High), (observation.Location?.Path, observation.Severity));
+        Assert.Equal(("src/a b.c", Severity.High), (observation.Location?.Path, observation.Severity));
     }
 
     [Fact]
@@ -36,11 +37,11 @@ public sealed class SarifTests
     }
 
     [Theory]
-    [InlineData("\"security-severity\":\"9.8\"", "note", nameof(ReportedSeverity.Critical))]
-    [InlineData("\"security-severity\":7.0", "note", nameof(ReportedSeverity.High))]
-    [InlineData("\"security-severity\":\"0.0\"", "error", nameof(ReportedSeverity.None))]
-    [InlineData("\"security-severity\":\"high\"", "error", nameof(ReportedSeverity.High))]
-    [InlineData("\"precision\":\"high\"", "note", nameof(ReportedSeverity.Low))]
+    [InlineData("\"security-severity\":\"9.8\"", "note", nameof(Severity.Critical))]
+    [InlineData("\"security-severity\":7.0", "note", nameof(Severity.High))]
+    [InlineData("\"security-severity\":\"0.0\"", "error", nameof(Severity.None))]
+    [InlineData("\"security-severity\":\"high\"", "error", nameof(Severity.High))]
+    [InlineData("\"precision\":\"high\"", "note", nameof(Severity.Low))]
     public async Task Security_severity_decides_over_the_level(string property, string level, string severity)
     {
         var rule = $$"""{"id":"r","properties":{ {{property}} },"defaultConfiguration":{"level":"{{level}}"} }""";
@@ -90,12 +91,12 @@ public sealed class SarifTests
     }
 
     [Theory]
-    [InlineData("gitleaks", "x", "", nameof(ObservationKind.Secret))]
-    [InlineData("Trivy", "CVE-2024-1000", "", nameof(ObservationKind.Sca))]
-    [InlineData("Grype", "GHSA-jfh8-c2jp-5v3q-log4j-core", "", nameof(ObservationKind.Sca))]
-    [InlineData("Trivy", "DS002", "\"misconfiguration\"", nameof(ObservationKind.Config))]
-    [InlineData("Checkov", "CKV_AWS_1", "", nameof(ObservationKind.Config))]
-    [InlineData("CodeQL", "js/xss", "\"security\"", nameof(ObservationKind.Sast))]
+    [InlineData("gitleaks", "x", "", nameof(FindingKind.Secret))]
+    [InlineData("Trivy", "CVE-2024-1000", "", nameof(FindingKind.Sca))]
+    [InlineData("Grype", "GHSA-jfh8-c2jp-5v3q-log4j-core", "", nameof(FindingKind.Sca))]
+    [InlineData("Trivy", "DS002", "\"misconfiguration\"", nameof(FindingKind.Config))]
+    [InlineData("Checkov", "CKV_AWS_1", "", nameof(FindingKind.Config))]
+    [InlineData("CodeQL", "js/xss", "\"security\"", nameof(FindingKind.Sast))]
     public async Task The_kind_follows_from_tool_tags_and_rule(string tool, string rule, string tags, string kind)
     {
         var observation = Assert.Single(await Reports.ObservationsAsync("sarif", Reports.Sarif(

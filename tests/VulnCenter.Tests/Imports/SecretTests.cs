@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Imports;
 using Wave16.VulnCenter.Imports.Formats;
 
@@ -66,7 +67,7 @@ public sealed class SecretTests
         var observation = Assert.Single(
             await Reports.ObservationsAsync("sarif", Reports.Bytes("codeql-shop-api.sarif")), o => o.RuleId == "js/hardcoded-credentials");
 
-        Assert.Equal(ObservationKind.Sast, observation.Kind);
+        Assert.Equal(FindingKind.Sast, observation.Kind);
         Assert.Equal(Sha256Digest.Keyed(Reports.Context.SecretKey.Span, "password: 'pa55-w0rd-shop-dev',"u8), observation.Location?.SnippetHash);
         Assert.Equal("Hard-coded credentials", observation.Title);
     }

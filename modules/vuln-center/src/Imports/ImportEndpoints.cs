@@ -17,7 +17,7 @@ namespace Wave16.VulnCenter.Imports;
 /// <summary>Query parameters of <c>POST /findings/imports</c>.</summary>
 internal sealed record ImportQuery(
     [property: FromQuery(Name = "format"), Description("Name of the report's format; GET /findings/formats lists them.")] string? Format,
-    [property: FromQuery(Name = "service"), Description("The service that was scanned.")] string? Service,
+    [property: FromQuery(Name = "service"), Description("The service that was scanned. Optional where the findings name theirs.")] string? Service,
     [property: FromQuery(Name = "source"), Description("Name of the source; the scanner's own name unless given.")] string? Source,
     [property: FromQuery(Name = "scope"), Description("complete: this source scanned all of the service; partial (default): only some of it.")] string? Scope,
     [property: FromQuery(Name = "scopeFilter"), Description("What a complete scan was limited to: a path, an image, a host.")] string? ScopeFilter,
@@ -71,7 +71,7 @@ internal static class ImportEndpoints
     private static async Task<IResult> TakeAsync(
         ImportQuery query, int? maxResults, Caller caller, ImportIntake intake, Progress progress, HttpContext http, CancellationToken cancellation)
     {
-        if (Validate(query, out var format, out var scope) is { } invalid)
+        if (Validate(query, needsService: maxResults is null, out var format, out var scope) is { } invalid)
         {
             return invalid.ToResult();
         }
@@ -114,9 +114,9 @@ internal static class ImportEndpoints
         ReportFormats.Find(format) is { } known ? TypedResults.Ok(View(known)) : new Refusal(ProblemCodes.NotFound.Code, $"There is no format {format}.").ToResult();
 
     private static ReportFormatView View(IReportFormat format) =>
-        new(format.Name, format.Title, format.Versions, [.. format.Severities.Select(mapping => new SeverityMappingView(mapping.Raw, (Severity)mapping.Severity))]);
+        new(format.Name, format.Title, format.Versions, [.. format.Severities.Select(mapping => new SeverityMappingView(mapping.Raw, mapping.Severity))]);
 
-    private static Refusal? Validate(ImportQuery query, out IReportFormat format, out ScanScope scope)
+    private static Refusal? Validate(ImportQuery query, bool needsService, out IReportFormat format, out ScanScope scope)
     {
         List<FieldError> errors = [];
         var found = ReportFormats.Find(query.Format ?? "");
@@ -125,7 +125,7 @@ internal static class ImportEndpoints
             errors.Add(FieldError.Query("format", $"must be one of {string.Join(", ", ReportFormats.All.Select(known => known.Name))}"));
         }
 
-        if (!IsName(query.Service ?? ""))
+        if (query.Service is { } service ? !IsName(service) : needsService)
         {
             errors.Add(FieldError.Query("service", $"must be 1 to {NameLength} characters, without control characters"));
         }

@@ -23,6 +23,9 @@ internal sealed class ReportReading(ImportStaging staging)
     /// <summary>Rejections listed in the answer; all of them are in the decisions.</summary>
     public const int ListedRejections = 1_000;
 
+    /// <summary>Whose the rejections are that name no service.</summary>
+    public const string NoService = "-";
+
     /// <exception cref="ReportFormatException">The document is broken or foreign. The caller discards what was staged.</exception>
     public async Task<StagedReport> StageAsync(Guid import, ImportRequest request, ReportSpool spool, ReadOnlyMemory<byte> secretKey, CancellationToken cancellation)
     {
@@ -30,7 +33,7 @@ internal sealed class ReportReading(ImportStaging staging)
         List<StagedResult> batch = new(ImportStaging.BatchSize);
         List<StagedRejection> rejected = [];
         List<RejectedResult> listed = [];
-        ScanSeen? scan = null;
+        var scanner = new ReportItem.ScannerSeen(request.Format.Name);
         var (ordinal, read) = (0, 0L);
 
         await foreach (var item in request.Format.ReadAsync(spool.Content, new ReportContext { SecretKey = secretKey }, cancellation))
@@ -38,22 +41,23 @@ internal sealed class ReportReading(ImportStaging staging)
             switch (item)
             {
                 case ReportItem.ScannerSeen seen:
-                    scan = Scan(request.Source ?? SourceName(seen.Tool), seen);
-                    break;
-                case ReportItem.Observed observed:
-                    read++;
-                    scan ??= Scan(request.Source ?? request.Format.Name, seen: null);
-                    batch.Add(StagedResult.Of(scan.Service, scan.Source, ordinal++, observed.Observation, SourceRules.Default(scan.Source)));
-                    break;
-                case ReportItem.Rejected result:
-                    read++;
-                    scan ??= Scan(request.Source ?? request.Format.Name, seen: null);
-                    rejected.Add(new StagedRejection(scan.Service, scan.Source, result.Pointer, result.Code, result.Reason));
-                    if (listed.Count < ListedRejections)
+                    scanner = seen;
+                    if (request.Service.Length > 0)
                     {
-                        listed.Add(new RejectedResult(result.Pointer, result.Code, result.Reason));
+                        ScanOf(request.Service);
                     }
 
+                    break;
+                case ReportItem.Observed { Observation: var raw } when (raw.Service ?? request.Service) is { Length: > 0 } service:
+                    read++;
+                    var scan = ScanOf(service);
+                    batch.Add(StagedResult.Of(scan.Service, scan.Source, ordinal++, raw, SourceRules.Default(scan.Source)));
+                    break;
+                case ReportItem.Observed { Observation: var raw }:
+                    Reject(new ReportItem.Rejected(raw.Pointer, raw.Offset, RejectionCodes.Unreadable, "service is missing, here and in the request."));
+                    break;
+                case ReportItem.Rejected result:
+                    Reject(result);
                     break;
             }
 
@@ -66,7 +70,7 @@ internal sealed class ReportReading(ImportStaging staging)
         await FlushAsync();
         if (scans.Count == 0)
         {
-            Scan(request.Source ?? request.Format.Name, seen: null);
+            ScanOf(request.Service.Length > 0 ? request.Service : NoService);
         }
 
         return new StagedReport([.. scans.Values], read, listed);
@@ -79,12 +83,24 @@ internal sealed class ReportReading(ImportStaging staging)
             rejected.Clear();
         }
 
-        // Several runs of one tool are one scan of the service; it failed if any of them did.
-        ScanSeen Scan(string source, ReportItem.ScannerSeen? seen)
+        void Reject(ReportItem.Rejected result)
         {
-            var known = scans.GetValueOrDefault((request.Service, source))
-                ?? new ScanSeen(Guid.CreateVersion7(), request.Service, source, seen?.Tool ?? source, seen?.Version, Failure: null);
-            return scans[(request.Service, source)] = known with { Failure = known.Failure ?? seen?.Failure };
+            read++;
+            var scan = ScanOf(request.Service.Length > 0 ? request.Service : NoService);
+            rejected.Add(new StagedRejection(scan.Service, scan.Source, result.Pointer, result.Code, result.Reason));
+            if (listed.Count < ListedRejections)
+            {
+                listed.Add(new RejectedResult(result.Pointer, result.Code, result.Reason));
+            }
+        }
+
+        // Several runs of one tool are one scan of a service; it failed if any of them did.
+        ScanSeen ScanOf(string service)
+        {
+            var source = request.Source ?? SourceName(scanner.Tool);
+            var known = scans.GetValueOrDefault((service, source))
+                ?? new ScanSeen(Guid.CreateVersion7(), service, source, scanner.Tool, scanner.Version, Failure: null);
+            return scans[(service, source)] = known with { Failure = known.Failure ?? scanner.Failure };
         }
     }
 

@@ -12,7 +12,7 @@ internal static class GenericExtra
     static readonly HashSet<string> Known = new(StringComparer.Ordinal)
     {
         "id", "kind", "rule", "title", "description", "severity", "cvss", "identifiers", "cwes", "component", "manifest", "image", "location",
-        "web", "resource", "fingerprints", "secret", "references", "environments", "schemaVersion",
+        "web", "resource", "fingerprints", "secret", "references", "environments", "schemaVersion", "service", "source",
     };
 
     static readonly Dictionary<string, HashSet<string>> KnownWithin = new(StringComparer.Ordinal)

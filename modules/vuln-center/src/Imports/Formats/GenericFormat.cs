@@ -1,18 +1,19 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Text.Json;
+using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Imports.Formats.Json;
 
 namespace Wave16.VulnCenter.Imports.Formats;
 
 /// <summary>
 /// The normalized schema, version 1, for people (red team, bug bounty, audit) and scanners we have no reader for:
-/// <c>{"schemaVersion":"1","source":"red-team","findings":[…]}</c> or the bare array of findings. Additive within a
-/// version: fields it does not know are kept in <see cref="RawObservation.Extra"/>.
+/// <c>{"schemaVersion":"1","source":"red-team","service":"shop-api","findings":[…]}</c>, the bare array of findings, or one
+/// finding. A finding may name a service of its own. Additive within a version: fields it does not know are kept in <see cref="RawObservation.Extra"/>.
 /// </summary>
 internal sealed class GenericFormat : IReportFormat
 {
-    static readonly JsonPaths Paths = new("schemaVersion", "source", "tool/name", "tool/version", "scope", "image", "findings/*", "*");
+    static readonly JsonPaths Paths = new("schemaVersion", "source", "service", "title", "tool/name", "tool/version", "scope", "image", "findings/*", "*");
 
     public string Name => "generic";
     public string Title => "Normalized findings";
@@ -20,27 +21,28 @@ internal sealed class GenericFormat : IReportFormat
 
     public IReadOnlyList<SeverityMapping> Severities { get; } =
     [
-        new("critical", ReportedSeverity.Critical),
-        new("high", ReportedSeverity.High),
-        new("medium", ReportedSeverity.Medium),
-        new("moderate", ReportedSeverity.Medium),
-        new("low", ReportedSeverity.Low),
-        new("info", ReportedSeverity.Info),
-        new("informational", ReportedSeverity.Info),
-        new("none", ReportedSeverity.None),
-        new("unknown", ReportedSeverity.Unknown),
-        new("P1", ReportedSeverity.Critical),
-        new("P2", ReportedSeverity.High),
-        new("P3", ReportedSeverity.Medium),
-        new("P4", ReportedSeverity.Low),
-        new("P5", ReportedSeverity.Info),
+        new("critical", Severity.Critical),
+        new("high", Severity.High),
+        new("medium", Severity.Medium),
+        new("moderate", Severity.Medium),
+        new("low", Severity.Low),
+        new("info", Severity.Info),
+        new("informational", Severity.Info),
+        new("none", Severity.None),
+        new("unknown", Severity.Unknown),
+        new("P1", Severity.Critical),
+        new("P2", Severity.High),
+        new("P3", Severity.Medium),
+        new("P4", Severity.Low),
+        new("P5", Severity.Info),
     ];
 
     public async IAsyncEnumerable<ReportItem> ReadAsync(
         Stream report, ReportContext context, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var map = await JsonMap.ReadAsync(report, Paths, context, cancellationToken);
-        if (map.HasNames && !map.Has("/findings"))
+        var isSingle = map.HasNames && map.Has("/title") && !map.Has("/findings");
+        if (map.HasNames && !isSingle && !map.Has("/findings"))
             throw JsonMap.Foreign("Not a report in the normalized schema: no array 'findings'.");
         if (map.Scalar("/schemaVersion") is { } version && version != "1" && !version.StartsWith("1.", StringComparison.Ordinal))
             throw JsonMap.Foreign($"schemaVersion '{Bounded.Word(version)}' is not read, only 1.");
@@ -53,13 +55,22 @@ internal sealed class GenericFormat : IReportFormat
             Version = Bounded.Word(map.Scalar("/tool/version")),
             Category = Bounded.Identity(map.Scalar("/scope")),
             Image = image,
-            Results = map.Sections.Sum(section => section.Count),
+            Results = isSingle ? 1 : map.Sections.Sum(section => section.Count),
         };
         var occurrences = new Occurrences();
+        var service = Bounded.Word(map.Scalar("/service"));
+        if (isSingle)
+        {
+            if (report.Length > context.MaxElementBytes)
+                throw new ReportFormatException(ReportFormatException.TooLarge, $"A single finding may have {context.MaxElementBytes} bytes.", 0, 1, 1, "");
+            yield return Read(await map.WholeAsync((int)report.Length, cancellationToken), image, service, occurrences, context);
+            yield break;
+        }
+
         foreach (var section in map.Sections)
         {
             await foreach (var item in map.ItemsAsync(section, cancellationToken))
-                yield return Read(item, image, occurrences, context);
+                yield return Read(item, image, service, occurrences, context);
         }
     }
 
@@ -77,7 +88,7 @@ internal sealed class GenericFormat : IReportFormat
         return false;
     }
 
-    ReportItem Read(JsonItem item, string? image, Occurrences occurrences, ReportContext context)
+    ReportItem Read(JsonItem item, string? image, string? service, Occurrences occurrences, ReportContext context)
     {
         using var document = item.Parse();
         var raw = document.RootElement;
@@ -91,7 +102,7 @@ internal sealed class GenericFormat : IReportFormat
             return Rejected(item, "title is missing.");
         if (KindOf(raw) is not { } kind)
             return Rejected(item, "kind is none of sca, sast, dast, secret, config, license, and no field tells it.");
-        var isSecret = kind == ObservationKind.Secret;
+        var isSecret = kind == FindingKind.Secret;
         var match = raw.Field("secret"u8).Text("match"u8) ?? (isSecret ? raw.Field("location"u8).Text("snippet"u8) : null);
         var isSensitive = isSecret || match is not null;
         var secret = Secrets.Trace(match, context);
@@ -104,6 +115,7 @@ internal sealed class GenericFormat : IReportFormat
             Pointer = item.Pointer,
             Offset = item.Offset,
             PayloadHash = isSensitive ? item.KeyedHash(context) : item.Hash(),
+            Service = Bounded.Word(raw.Text("service"u8)) ?? service,
             Kind = kind,
             RuleId = Redact(rule),
             Title = Bounded.Title(Redact(title)),
@@ -134,21 +146,21 @@ internal sealed class GenericFormat : IReportFormat
 
     static ReportItem.Rejected Rejected(JsonItem item, string reason) => new(item.Pointer, item.Offset, RejectionCodes.Unreadable, reason);
 
-    static ObservationKind? KindOf(JsonElement raw) => raw.Text("kind"u8)?.ToLowerInvariant() switch
+    static FindingKind? KindOf(JsonElement raw) => raw.Text("kind"u8)?.ToLowerInvariant() switch
     {
-        "sca" => ObservationKind.Sca,
-        "sast" => ObservationKind.Sast,
-        "dast" => ObservationKind.Dast,
-        "secret" => ObservationKind.Secret,
-        "config" => ObservationKind.Config,
-        "license" => ObservationKind.License,
+        "sca" => FindingKind.Sca,
+        "sast" => FindingKind.Sast,
+        "dast" => FindingKind.Dast,
+        "secret" => FindingKind.Secret,
+        "config" => FindingKind.Config,
+        "license" => FindingKind.License,
         not null => null,
         null when raw.Field("kind"u8).ValueKind != JsonValueKind.Undefined => null,
-        null when IsObject(raw.Field("secret"u8)) => ObservationKind.Secret,
-        null when IsObject(raw.Field("component"u8)) => ObservationKind.Sca,
-        null when IsObject(raw.Field("web"u8)) => ObservationKind.Dast,
-        null when raw.Text("resource"u8) is not null => ObservationKind.Config,
-        null when IsObject(raw.Field("location"u8)) => ObservationKind.Sast,
+        null when IsObject(raw.Field("secret"u8)) => FindingKind.Secret,
+        null when IsObject(raw.Field("component"u8)) => FindingKind.Sca,
+        null when IsObject(raw.Field("web"u8)) => FindingKind.Dast,
+        null when raw.Text("resource"u8) is not null => FindingKind.Config,
+        null when IsObject(raw.Field("location"u8)) => FindingKind.Sast,
         null => null,
     };
 

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Text.Json;
+using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Imports.Formats.Json;
 
 namespace Wave16.VulnCenter.Imports.Formats;
@@ -19,12 +20,12 @@ internal sealed class GrypeFormat : IReportFormat
 
     public IReadOnlyList<SeverityMapping> Severities { get; } =
     [
-        new("Critical", ReportedSeverity.Critical),
-        new("High", ReportedSeverity.High),
-        new("Medium", ReportedSeverity.Medium),
-        new("Low", ReportedSeverity.Low),
-        new("Negligible", ReportedSeverity.Info),
-        new("Unknown", ReportedSeverity.Unknown),
+        new("Critical", Severity.Critical),
+        new("High", Severity.High),
+        new("Medium", Severity.Medium),
+        new("Low", Severity.Low),
+        new("Negligible", Severity.Info),
+        new("Unknown", Severity.Unknown),
     ];
 
     public async IAsyncEnumerable<ReportItem> ReadAsync(
@@ -71,7 +72,7 @@ internal sealed class GrypeFormat : IReportFormat
             Pointer = item.Pointer,
             Offset = item.Offset,
             PayloadHash = item.Hash(),
-            Kind = ObservationKind.Sca,
+            Kind = FindingKind.Sca,
             RuleId = id,
             Title = Bounded.Title($"{id} in {name}"),
             Description = Bounded.Description(vulnerability.Text("description"u8) ?? Related(match, "description"u8)),

@@ -1,3 +1,5 @@
+using Wave16.VulnCenter.Contracts;
+
 namespace Wave16.VulnCenter.Imports.Formats;
 
 /// <summary>
@@ -25,7 +27,7 @@ internal interface IReportFormat
     IAsyncEnumerable<ReportItem> ReadAsync(Stream report, ReportContext context, CancellationToken cancellationToken);
 }
 
-internal sealed record SeverityMapping(string Raw, ReportedSeverity Severity);
+internal sealed record SeverityMapping(string Raw, Severity Severity);
 
 internal sealed record ReportContext
 {

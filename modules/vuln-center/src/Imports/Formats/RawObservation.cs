@@ -1,30 +1,6 @@
+using Wave16.VulnCenter.Contracts;
+
 namespace Wave16.VulnCenter.Imports.Formats;
-
-/// <summary>What kind of problem a result describes; it decides which fields identify it. Stored by number: only append.</summary>
-internal enum ObservationKind
-{
-    Sca = 1,
-    Sast = 2,
-    Dast = 3,
-    Secret = 4,
-    Config = 5,
-    License = 6,
-}
-
-/// <summary>
-/// The scanner's own severity word after its mapping table. <see cref="Unknown"/>: the scanner said nothing usable;
-/// <see cref="None"/>: it said there is no severity. Stored by number: only append.
-/// </summary>
-internal enum ReportedSeverity
-{
-    Unknown = 0,
-    None = 1,
-    Info = 2,
-    Low = 3,
-    Medium = 4,
-    High = 5,
-    Critical = 6,
-}
 
 /// <summary>
 /// One raw result of a report, as the scanner stated it; nothing is inferred from free text.
@@ -42,15 +18,18 @@ internal sealed record RawObservation
     /// <summary>SHA-256 over the raw result's bytes exactly as they stand; HMAC-SHA-256 when they can hold a secret.</summary>
     public required Sha256Digest PayloadHash { get; init; }
 
-    public required ObservationKind Kind { get; init; }
+    /// <summary>The service this result names itself, in formats that allow it; null otherwise.</summary>
+    public string? Service { get; init; }
 
-    /// <summary>The scanner's rule or check; for <see cref="ObservationKind.Sca"/> the advisory it reports (CVE, GHSA …).</summary>
+    public required FindingKind Kind { get; init; }
+
+    /// <summary>The scanner's rule or check; for <see cref="FindingKind.Sca"/> the advisory it reports (CVE, GHSA …).</summary>
     public required string RuleId { get; init; }
 
     public required string Title { get; init; }
     public string? Description { get; init; }
     public string? RawSeverity { get; init; }
-    public ReportedSeverity Severity { get; init; }
+    public Severity Severity { get; init; }
     public IReadOnlyList<ReportedCvss> Cvss { get; init; } = [];
 
     /// <summary>Only ids the scanner states in a field made for them; never found by searching text.</summary>

@@ -1,3 +1,5 @@
+using Wave16.VulnCenter.Contracts;
+
 namespace Wave16.VulnCenter.Imports.Formats;
 
 /// <summary>Every format this build reads, by name.</summary>
@@ -8,15 +10,15 @@ internal static class ReportFormats
     public static IReportFormat? Find(string name) =>
         All.FirstOrDefault(format => string.Equals(format.Name, name, StringComparison.OrdinalIgnoreCase));
 
-    public static ReportedSeverity Map(this IReadOnlyList<SeverityMapping> table, string? raw)
+    public static Severity Map(this IReadOnlyList<SeverityMapping> table, string? raw)
     {
         if (raw is null)
-            return ReportedSeverity.Unknown;
+            return Severity.Unknown;
         foreach (var mapping in table)
         {
             if (string.Equals(mapping.Raw, raw, StringComparison.OrdinalIgnoreCase))
                 return mapping.Severity;
         }
-        return ReportedSeverity.Unknown;
+        return Severity.Unknown;
     }
 }

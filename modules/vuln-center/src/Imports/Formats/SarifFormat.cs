@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Text.Json;
+using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Imports.Formats.Json;
 
 namespace Wave16.VulnCenter.Imports.Formats;
@@ -24,15 +25,15 @@ internal sealed class SarifFormat : IReportFormat
     /// </summary>
     public IReadOnlyList<SeverityMapping> Severities { get; } =
     [
-        new("security-severity 9.0-10.0", ReportedSeverity.Critical),
-        new("security-severity 7.0-8.9", ReportedSeverity.High),
-        new("security-severity 4.0-6.9", ReportedSeverity.Medium),
-        new("security-severity 0.1-3.9", ReportedSeverity.Low),
-        new("security-severity 0.0", ReportedSeverity.None),
-        new("error", ReportedSeverity.High),
-        new("warning", ReportedSeverity.Medium),
-        new("note", ReportedSeverity.Low),
-        new("none", ReportedSeverity.Info),
+        new("security-severity 9.0-10.0", Severity.Critical),
+        new("security-severity 7.0-8.9", Severity.High),
+        new("security-severity 4.0-6.9", Severity.Medium),
+        new("security-severity 0.1-3.9", Severity.Low),
+        new("security-severity 0.0", Severity.None),
+        new("error", Severity.High),
+        new("warning", Severity.Medium),
+        new("note", Severity.Low),
+        new("none", Severity.Info),
     ];
 
     public async IAsyncEnumerable<ReportItem> ReadAsync(
@@ -128,7 +129,7 @@ internal sealed class SarifFormat : IReportFormat
         var ruleId = Bounded.Identity(result.Text("ruleId"u8) ?? result.Field("rule"u8).Text("id"u8)) ?? rule?.Id ?? run.Tool;
         var kind = SarifKinds.Of(run.Tool, rule, ruleId);
         var place = SarifPlace.Of(result, run);
-        var isSecret = kind == ObservationKind.Secret;
+        var isSecret = kind == FindingKind.Secret;
         var isSensitive = isSecret || rule?.ShowsCredentials is true;
         var secret = isSecret ? Secrets.Trace(SarifKinds.SecretOf(result) ?? place.Snippet, context) : null;
         var location = place.Locate(isSecret ? null : place.HashSnippet(isSensitive ? context : null));
@@ -148,7 +149,7 @@ internal sealed class SarifFormat : IReportFormat
             Identifiers = Identifiers.Advisories(SarifKinds.AdvisoryOf(run.Tool, ruleId)),
             Cwes = CwesOf(result, rule),
             Location = location,
-            Resource = kind == ObservationKind.Config ? Bounded.Identity(place.Scope) : null,
+            Resource = kind == FindingKind.Config ? Bounded.Identity(place.Scope) : null,
             Fingerprints = SarifFingerprints.Of(result, (algorithm, value) => occurrences.Next($"{algorithm}\0{value}", ruleId, place.Path, place.Position)),
             Secret = secret,
             Occurrence = occurrences.Next(
@@ -158,7 +159,7 @@ internal sealed class SarifFormat : IReportFormat
         });
     }
 
-    (string? Raw, ReportedSeverity Severity) SeverityOf(JsonElement result, SarifRule? rule)
+    (string? Raw, Severity Severity) SeverityOf(JsonElement result, SarifRule? rule)
     {
         if ((SarifRule.SeverityNumber(result.Field("properties"u8)) ?? rule?.SecuritySeverity) is { } score)
         {

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Imports.Formats.Json;
 
 namespace Wave16.VulnCenter.Imports.Formats;
@@ -88,12 +89,12 @@ internal static class SarifKinds
     static readonly string[] ConfigScanners =
         ["checkov", "kics", "tfsec", "terrascan", "hadolint", "kubesec", "kube-linter", "kube-score", "dockle", "polaris", "cfn-lint", "template-analyzer"];
 
-    public static ObservationKind Of(string tool, SarifRule? rule, string ruleId) =>
-        SecretScanners.Contains(tool, StringComparer.OrdinalIgnoreCase) ? ObservationKind.Secret
+    public static FindingKind Of(string tool, SarifRule? rule, string ruleId) =>
+        SecretScanners.Contains(tool, StringComparer.OrdinalIgnoreCase) ? FindingKind.Secret
         : rule?.Kind is { } tagged ? tagged
-        : ConfigScanners.Contains(tool, StringComparer.OrdinalIgnoreCase) ? ObservationKind.Config
-        : AdvisoryOf(tool, ruleId) is not null ? ObservationKind.Sca
-        : ObservationKind.Sast;
+        : ConfigScanners.Contains(tool, StringComparer.OrdinalIgnoreCase) ? FindingKind.Config
+        : AdvisoryOf(tool, ruleId) is not null ? FindingKind.Sca
+        : FindingKind.Sast;
 
     /// <summary>The rule id when it is an advisory. Grype appends the package: <c>CVE-2021-44228-log4j-core</c>.</summary>
     public static string? AdvisoryOf(string tool, string ruleId)

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Imports.Formats.Json;
 
 namespace Wave16.VulnCenter.Imports.Formats;
@@ -16,7 +17,7 @@ internal sealed record SarifRule(string Id)
     public decimal? SecuritySeverity { get; init; }
 
     public IReadOnlyList<int> Cwes { get; init; } = [];
-    public ObservationKind? Kind { get; init; }
+    public FindingKind? Kind { get; init; }
     public IReadOnlyDictionary<string, string> Messages { get; init; } = new Dictionary<string, string>();
 
     // Hard-coded or plainly stored credentials: what such a result shows of the code is a secret.
@@ -66,20 +67,20 @@ internal sealed record SarifRule(string Id)
     }
 
     // Trivy's and most secret scanners' rules say in their tags what they look for.
-    static ObservationKind? KindOf(IReadOnlyList<string> tags)
+    static FindingKind? KindOf(IReadOnlyList<string> tags)
     {
         foreach (var tag in tags)
         {
             switch (tag.ToLowerInvariant())
             {
                 case "secret" or "secrets":
-                    return ObservationKind.Secret;
+                    return FindingKind.Secret;
                 case "vulnerability":
-                    return ObservationKind.Sca;
+                    return FindingKind.Sca;
                 case "misconfiguration":
-                    return ObservationKind.Config;
+                    return FindingKind.Config;
                 case "license":
-                    return ObservationKind.License;
+                    return FindingKind.License;
             }
         }
         return null;

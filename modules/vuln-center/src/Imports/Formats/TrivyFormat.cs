@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Text.Json;
+using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Imports.Formats.Json;
 
 namespace Wave16.VulnCenter.Imports.Formats;
@@ -34,11 +35,11 @@ internal sealed class TrivyFormat : IReportFormat
 
     public IReadOnlyList<SeverityMapping> Severities { get; } =
     [
-        new("CRITICAL", ReportedSeverity.Critical),
-        new("HIGH", ReportedSeverity.High),
-        new("MEDIUM", ReportedSeverity.Medium),
-        new("LOW", ReportedSeverity.Low),
-        new("UNKNOWN", ReportedSeverity.Unknown),
+        new("CRITICAL", Severity.Critical),
+        new("HIGH", Severity.High),
+        new("MEDIUM", Severity.Medium),
+        new("LOW", Severity.Low),
+        new("UNKNOWN", Severity.Unknown),
     ];
 
     public async IAsyncEnumerable<ReportItem> ReadAsync(
@@ -103,7 +104,7 @@ internal sealed class TrivyFormat : IReportFormat
             Pointer = item.Pointer,
             Offset = item.Offset,
             PayloadHash = item.Hash(),
-            Kind = ObservationKind.Sca,
+            Kind = FindingKind.Sca,
             RuleId = id,
             Title = Bounded.Title(raw.Text("Title"u8) ?? $"{id} in {name}"),
             Description = Bounded.Description(raw.Text("Description"u8)),
@@ -132,7 +133,7 @@ internal sealed class TrivyFormat : IReportFormat
             Pointer = item.Pointer,
             Offset = item.Offset,
             PayloadHash = item.Hash(),
-            Kind = ObservationKind.Config,
+            Kind = FindingKind.Config,
             RuleId = id,
             Title = Bounded.Title(raw.Text("Title"u8) ?? id),
             Description = Bounded.Description(string.Join("\n\n", new[] { message, raw.Text("Description"u8), raw.Text("Resolution"u8) }.OfType<string>())),
@@ -156,7 +157,7 @@ internal sealed class TrivyFormat : IReportFormat
             Pointer = item.Pointer,
             Offset = item.Offset,
             PayloadHash = item.KeyedHash(context),
-            Kind = ObservationKind.Secret,
+            Kind = FindingKind.Secret,
             RuleId = id,
             Title = Bounded.Title(raw.Text("Title"u8) ?? id),
             RawSeverity = Bounded.Word(raw.Text("Severity"u8)),
@@ -180,7 +181,7 @@ internal sealed class TrivyFormat : IReportFormat
             Pointer = item.Pointer,
             Offset = item.Offset,
             PayloadHash = item.Hash(),
-            Kind = ObservationKind.License,
+            Kind = FindingKind.License,
             RuleId = license,
             Title = Bounded.Title($"{license} licence of {package ?? path ?? "unnamed"}"),
             Description = Bounded.Description(raw.Text("Category"u8)),

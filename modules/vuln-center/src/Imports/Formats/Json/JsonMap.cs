@@ -67,6 +67,10 @@ internal sealed class JsonMap : IDisposable
         }
     }
 
+    /// <summary>The whole document as one element, for those that hold a single result.</summary>
+    /// <param name="length">Of the document, in bytes.</param>
+    public ValueTask<JsonItem> WholeAsync(int length, CancellationToken cancellationToken) => _window.ReadAsync("", 0, length, cancellationToken);
+
     public void Dispose() => _window.Dispose();
 
     [StructLayout(LayoutKind.Auto)]
