@@ -89,6 +89,9 @@ public sealed class SaveTail
         not exists (select from platform.command c where c.tenant = ${first} and c.entity = ${first + 11} and c.command_id = ${first + 16})
         """;
 
+    /// <summary>The parameter that holds the hash of the leaf this save writes, for the entity's own row.</summary>
+    public static string AuditHash(int first) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"${first + 15}");
+
     /// <summary>Appends the parameters that <see cref="Sql"/> names. Returns the hash of the audit leaf this save writes.</summary>
     /// <exception cref="EventTooLargeException">One of the events is over the limit.</exception>
     public byte[] AddParameters(NpgsqlParameterCollection parameters, EntityChange change)

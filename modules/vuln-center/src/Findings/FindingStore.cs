@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Npgsql;
 using NpgsqlTypes;
-using Wave16.Platform.Events;
 using Wave16.Platform.Store;
 using Wave16.VulnCenter.Contracts;
 
@@ -10,20 +9,19 @@ namespace Wave16.VulnCenter.Findings;
 /// <summary>Loads and saves the life cycle of one finding.</summary>
 internal sealed class FindingStore(
     [FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database,
-    [FromKeyedServices(VulnCenterModule.ModuleName)] SaveTail tail,
-    [FromKeyedServices(VulnCenterModule.ModuleName)] OutboxSignal outbox)
+    [FromKeyedServices(VulnCenterModule.ModuleName)] SaveTail tail)
 {
-    private const int TailFrom = 15;
+    private const int TailFrom = 14;
 
     private static readonly string Save = $"""
         with u as (
           update vuln_center.finding
-          set version = $4, status = $5, status_since = $6, regression = $7, gate = $8, audit_hash = $9
+          set version = $4, status = $5, status_since = $6, regression = $7, gate = $8, audit_hash = {SaveTail.AuditHash(TailFrom)}
           where tenant = $1 and id = $2 and version = $3 and {SaveTail.NotYetDone(TailFrom)}
           returning id
         ), h as (
           insert into vuln_center.transition (tenant, finding, version, at, actor, change, from_status, to_status, reason, scan, evidence)
-          select $1, $2, $4, $6, $10, $11, $12, $5, $13, ($14::jsonb ->> 'scan')::uuid, $14 from u
+          select $1, $2, $4, $6, $9, $10, $11, $5, $12, ($13::jsonb ->> 'scan')::uuid, $13 from u
         ){SaveTail.Sql(TailFrom)}
         """;
 
@@ -86,8 +84,6 @@ internal sealed class FindingStore(
         p.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = after.StatusSince.ToUniversalTime() });
         p.Add(new NpgsqlParameter<bool> { TypedValue = after.Regression });
         p.Add(new NpgsqlParameter<bool> { TypedValue = after.Gate });
-        var auditHash = new NpgsqlParameter<byte[]>();
-        p.Add(auditHash);
         p.Add(new NpgsqlParameter<string> { TypedValue = actor });
         p.Add(new NpgsqlParameter<string> { TypedValue = accepted.Change });
         p.Add(new NpgsqlParameter<short> { TypedValue = (short)before.Status });
@@ -97,17 +93,7 @@ internal sealed class FindingStore(
             Value = accepted.Evidence is { } evidence ? JsonSerializer.Serialize(evidence, VulnCenterJson.Default.Evidence) : DBNull.Value,
             NpgsqlDbType = NpgsqlDbType.Jsonb,
         });
-        auditHash.TypedValue = tail.AddParameters(p, change);
-
-        if (await command.ExecuteScalarAsync(cancellation) is not null)
-        {
-            outbox.Committed(change);
-            return new SaveOutcome.Saved(auditHash.TypedValue);
-        }
-
-        return await CommandAnswers.FindAsync(database, after.Tenant, change.EntityKey, commandId, cancellation) is { } answer
-            ? new SaveOutcome.AlreadyDone(answer)
-            : new SaveOutcome.Stale();
+        return await tail.SaveAsync(command, change, cancellation);
     }
 
     public async Task<FindingAnswer?> FindAnswerAsync(FindingState finding, string commandId, CancellationToken cancellation) =>
