@@ -64,8 +64,11 @@ public static class StandaloneHost
     /// <summary>The host, built but not started, on a server where each module gets its database.</summary>
     public static async Task<WebApplication> BuildAsync(WebApplicationBuilder builder, PostgresServer postgres, Uri url)
     {
-        builder.Configuration.AddInMemoryCollection(NeighboursExtensions.Names.Select(name =>
-            KeyValuePair.Create<string, string?>($"Neighbours:{name}:Url", new Uri(url, $"neighbours/{name}/").ToString())));
+        foreach (var name in NeighboursExtensions.Names)
+        {
+            builder.Configuration[$"Neighbours:{name}:Url"] ??= new Uri(url, $"neighbours/{name}/").ToString();
+        }
+
         foreach (var module in Modules)
         {
             var database = module.Name.Replace('-', '_');

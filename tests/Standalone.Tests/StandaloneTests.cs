@@ -1,0 +1,197 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Http.Json;
+using System.Text;
+using System.Text.Json;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Wave16.Neighbours;
+
+namespace Wave16.Standalone.Tests;
+
+public sealed class StandaloneTests : IAsyncLifetime
+{
+    private readonly string _directory = Directory.CreateTempSubdirectory("wave16-standalone-").FullName;
+    private readonly int _port = StandaloneProcess.FreePort();
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    public ValueTask InitializeAsync()
+    {
+        if (!OperatingSystem.IsWindows())
+        {
+            // The database's unprivileged account must be able to enter.
+            File.SetUnixFileMode(_directory, (UnixFileMode)0b111_101_101);
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        Directory.Delete(_directory, recursive: true);
+        return ValueTask.CompletedTask;
+    }
+
+    [Fact]
+    public async Task It_says_what_runs_where_and_stops_cleanly_on_an_interrupt()
+    {
+        await using var standalone = StandaloneProcess.Start(_directory, _port);
+        await standalone.WhenUpAsync(Cancellation);
+        var health = await standalone.Client.GetFromJsonAsync<JsonElement>("/health", Cancellation);
+        var page = await standalone.Client.GetStringAsync(new Uri("/", UriKind.Relative), Cancellation);
+
+        var exit = await standalone.InterruptAsync(Cancellation);
+
+        Assert.Equal("healthy", health.GetProperty("status").GetString());
+        Assert.Contains("vuln-center", page, StringComparison.Ordinal);
+        Assert.Equal(0, exit);
+        foreach (var expected in (string[])["API reference", "/scalar", "private cluster", "examples/first-report.sh"])
+        {
+            Assert.Contains(expected, standalone.Output, StringComparison.Ordinal);
+        }
+
+        Assert.False(File.Exists(Path.Combine(_directory, ".wave16", "postgres", "data", "postmaster.pid")), "Postgres was left running.");
+    }
+
+    [Fact]
+    public async Task A_second_start_on_the_same_port_says_so_and_leaves_the_first_alone()
+    {
+        await using var first = StandaloneProcess.Start(_directory, _port);
+        await first.WhenUpAsync(Cancellation);
+        await using var second = StandaloneProcess.Start(_directory, _port);
+
+        Assert.Equal(1, await second.ExitAsync(Cancellation));
+        Assert.Contains($"Port {_port} is in use", second.Output, StringComparison.Ordinal);
+        Assert.Equal(HttpStatusCode.OK, (await first.Client.GetAsync(new Uri("/health", UriKind.Relative), Cancellation)).StatusCode);
+    }
+
+    [Fact]
+    public async Task Killed_between_commit_and_publish_it_loses_no_event_and_doubles_no_effect()
+    {
+        await using var neighbours = await StartNeighboursAsync();
+        var console = $"--Neighbours:safety-console:Url={neighbours.Urls.First()}/safety-console/";
+        using var outside = new HttpClient { BaseAddress = new Uri(neighbours.Urls.First()) };
+        using (var down = await outside.PutAsJsonAsync("/neighbours/safety-console/faults", new { down = true }, Cancellation))
+        {
+            down.EnsureSuccessStatusCode();
+        }
+
+        long committed;
+        await using (var first = StandaloneProcess.Start(_directory, _port, console))
+        {
+            await first.WhenUpAsync(Cancellation);
+            await first.SignInAsync("acme", Cancellation);
+            committed = await ImportCriticalsAsync(first.Client, 40);
+            await first.KillAsync(Cancellation);
+        }
+
+        using (var up = await outside.DeleteAsync(new Uri("/neighbours/safety-console/faults", UriKind.Relative), Cancellation))
+        {
+            up.EnsureSuccessStatusCode();
+        }
+
+        await using var second = StandaloneProcess.Start(_directory, _port, console);
+        await second.WhenUpAsync(Cancellation);
+        await second.SignInAsync("acme", Cancellation);
+        var raised = await GatesAsync(outside, committed);
+        var again = await ImportCriticalsAsync(second.Client, 40);
+
+        Assert.Equal(40, committed);
+        Assert.Equal(committed, raised.Count);
+        Assert.Equal(0, again);
+        var findings = await second.Client.GetFromJsonAsync<JsonElement>("/findings?severity=critical&limit=500", Cancellation);
+        Assert.Equal(raised.Order(StringComparer.Ordinal), findings.GetProperty("items").EnumerateArray().Select(finding => finding.GetProperty("id").GetString()).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public async Task Killed_at_any_moment_of_parallel_imports_it_ends_in_the_state_of_one_import()
+    {
+        long findings = 0;
+        for (var round = 0; round < 3; round++)
+        {
+            await using var standalone = StandaloneProcess.Start(_directory, _port);
+            await standalone.WhenUpAsync(Cancellation);
+            await standalone.SignInAsync("acme", Cancellation);
+            var imports = Enumerable.Range(0, 4).Select(_ => TryImportAsync(standalone.Client)).ToList();
+            if (round < 2)
+            {
+                await Task.WhenAny(imports);
+                await standalone.KillAsync(Cancellation);
+                await Task.WhenAll(imports);
+                continue;
+            }
+
+            await Task.WhenAll(imports);
+            var page = await standalone.Client.GetFromJsonAsync<JsonElement>("/findings?limit=500&facets=true", Cancellation);
+            findings = page.GetProperty("facets").GetProperty("severity").GetProperty("high").GetInt64();
+        }
+
+        Assert.Equal(400, findings);
+
+        static async Task<bool> TryImportAsync(HttpClient client)
+        {
+            try
+            {
+                using var answer = await client.PostAsync(new Uri("/findings/imports?format=generic&service=shop-api", UriKind.Relative), Report(400, "high"), Cancellation);
+                return answer.IsSuccessStatusCode;
+            }
+            catch (HttpRequestException)
+            {
+                return false;
+            }
+        }
+    }
+
+    private static async Task<WebApplication> StartNeighboursAsync()
+    {
+        var builder = WebApplication.CreateBuilder();
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        builder.Logging.ClearProviders();
+        builder.Services.AddNeighbours();
+        var app = builder.Build();
+        app.MapNeighbours();
+        await app.StartAsync(Cancellation);
+        return app;
+    }
+
+    private static StringContent Report(int count, string severity) => new(
+        JsonSerializer.Serialize(new
+        {
+            schemaVersion = "1",
+            source = "audit",
+            findings = Enumerable.Range(0, count).Select(i => new { rule = $"A-{i}", title = $"Finding {i}", kind = "config", severity, resource = $"r{i}" }),
+        }),
+        Encoding.UTF8,
+        new MediaTypeHeaderValue("application/json"));
+
+    /// <returns>How many findings it made.</returns>
+    private static async Task<long> ImportCriticalsAsync(HttpClient client, int count)
+    {
+        using var answer = await client.PostAsync(new Uri("/findings/imports?format=generic&service=shop-api", UriKind.Relative), Report(count, "critical"), Cancellation);
+        answer.EnsureSuccessStatusCode();
+        var import = await answer.Content.ReadFromJsonAsync<JsonElement>(Cancellation);
+        return import.GetProperty("result").GetProperty("new").GetInt64();
+    }
+
+    /// <summary>Waits until that many gates were put up, and returns the findings of every PUT there was.</summary>
+    private static async Task<IReadOnlyList<string>> GatesAsync(HttpClient outside, long count)
+    {
+        for (long after = 0; ;)
+        {
+            var received = await outside.GetFromJsonAsync<JsonElement>("/neighbours/safety-console/received?limit=1000", Cancellation);
+            var puts = received.GetProperty("items").EnumerateArray()
+                .Where(call => call.GetProperty("method").GetString() == "PUT" && call.GetProperty("status").ValueKind == JsonValueKind.Number && call.GetProperty("status").GetInt32() < 300)
+                .Select(call => WebUtility.UrlDecode(call.GetProperty("path").GetString() ?? "").Split(':')[^1]).ToList();
+            if (puts.Count >= count)
+            {
+                return puts;
+            }
+
+            after = received.GetProperty("items").EnumerateArray().Select(call => call.GetProperty("sequence").GetInt64()).DefaultIfEmpty(after).Max();
+            using var more = await outside.GetAsync(new Uri($"/neighbours/safety-console/received?after={after}&waitMs=5000", UriKind.Relative), Cancellation);
+        }
+    }
+}
