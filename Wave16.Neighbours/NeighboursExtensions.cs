@@ -39,7 +39,7 @@ public static class NeighboursExtensions
     /// <summary>
     /// Maps every system's own paths below <c>{prefix}/{name}</c>, and, whatever the prefix, at the root:
     /// <c>GET /neighbours</c>, <c>/neighbours/{name}/faults</c> and <c>/neighbours/{name}/received</c>.
-    /// All of them are anonymous and absent from OpenAPI documents.
+    /// All of them are anonymous, outside the host's rate, time and body limits, and absent from OpenAPI documents.
     /// </summary>
     /// <param name="endpoints">The host's routes.</param>
     /// <param name="prefix">Empty, or a path such as <c>/neighbours</c>: a leading slash and no trailing one.</param>
@@ -52,7 +52,7 @@ public static class NeighboursExtensions
 
         var neighbourhood = endpoints.ServiceProvider.GetRequiredService<Neighbourhood>();
         var routes = endpoints.MapGroup("");
-        routes.ExcludeFromDescription().AllowAnonymous().DisableRequestTimeout();
+        routes.ExcludeFromDescription().AllowAnonymous().DisableRateLimiting().DisableRequestTimeout();
         foreach (var neighbour in neighbourhood.All)
         {
             var root = $"{prefix}/{neighbour.Name}";

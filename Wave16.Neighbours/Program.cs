@@ -1,11 +1,17 @@
 using Wave16.Neighbours;
+using Wave16.ServiceDefaults;
 
-var builder = WebApplication.CreateBuilder(args);
+var builder = WebApplication.CreateBuilder(new WebApplicationOptions
+{
+    Args = args,
+    // Never deployed, so Development unless told otherwise.
+    EnvironmentName = Environment.GetEnvironmentVariable("ASPNETCORE_ENVIRONMENT") ?? Environments.Development,
+});
+builder.AddServiceDefaults();
 builder.Services.AddNeighbours();
-builder.Services.AddHealthChecks();
 
 var app = builder.Build();
-app.MapHealthChecks("/health");
-app.MapHealthChecks("/alive");
+app.UseServiceDefaults();
+app.MapServiceDefaults();
 app.MapNeighbours();
 await app.RunAsync();

@@ -1,7 +1,7 @@
 using System.Diagnostics;
-using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
+using Wave16.ServiceDefaults;
 
 namespace Wave16.Neighbours.Tests;
 
@@ -71,33 +71,45 @@ public sealed class HostingTests
     }
 
     [Fact]
-    public async Task A_host_that_denies_by_default_leaves_the_neighbours_open()
+    public async Task A_host_that_denies_by_default_and_limits_leaves_the_neighbours_open()
     {
         await using var host = await NeighbourHost.StartAsync(
             "/neighbours",
-            services: services =>
-            {
-                services.AddAuthentication("none").AddCookie("none");
-                services.AddAuthorizationBuilder().SetFallbackPolicy(new AuthorizationPolicyBuilder().RequireAuthenticatedUser().Build());
-            },
+            builder: builder => builder.AddServiceDefaults(),
             app: app =>
             {
-                app.UseAuthentication();
-                app.UseAuthorization();
-                app.MapGet("/closed", () => "open");
-            });
+                app.UseServiceDefaults();
+                app.MapServiceDefaults();
+                app.MapGet("/closed", () => "open").RequireAuthorization();
+            },
+            settings: [new("Limits:AnonymousRequestsPerSecond", "10"), new("Limits:BodyBytes", "1024")]);
 
-        Assert.NotEqual(200, (await host.Get("/closed")).Status);
-        Assert.Equal(200, (await host.Get("/neighbours")).Status);
-        Assert.Equal(200, (await host.Get("/neighbours/safety-console/faults")).Status);
-        Assert.Equal(200, (await host.Get("/neighbours/safety-console/gates")).Status);
+        Assert.Equal(200, (await host.Put("/neighbours/safety-console/faults", "{}")).Status);
+        var calls = await Task.WhenAll(Enumerable.Range(0, 200).Select(_ => host.Get("/neighbours/safety-console/gates")));
+        Assert.All(calls, call => Assert.Equal(200, call.Status));
+        var large = $$"""{"schemaVersion":"1","asOf":"2025-01-01T00:00:00Z","items":["{{new string('x', 2 << 20)}}"]}""";
+        Assert.Equal(201, (await host.Put("/neighbours/control-plane/tenants/acme/exports/v", large)).Status);
+        Assert.Equal(401, (await host.Get("/closed")).Status);
     }
+
+    [Fact]
+    public async Task Refusals_are_the_neighbours_own_in_a_host_with_problem_details()
+    {
+        await using var host = await NeighbourHost.StartAsync(
+            "/neighbours", builder: builder => builder.AddServiceDefaults(), app: app => app.UseServiceDefaults());
+
+        Assert.Equal((404, "not-found"), await StatusAndCode(host.Get("/neighbours/safety-console/nothing")));
+        Assert.Equal((405, "method-not-allowed"), await StatusAndCode(host.Post("/neighbours/safety-console/gates", "{}")));
+        Assert.Equal((415, "content-type"), await StatusAndCode(host.Send(HttpMethod.Put, "/neighbours/safety-console/gates/vuln:a:b", "{}", "acme", "text/plain")));
+    }
+
+    static async Task<(int, string?)> StatusAndCode(Task<Answer> sending) => await sending is var answer ? (answer.Status, answer.Code) : default;
 
     [Fact]
     public async Task The_neighbours_are_not_in_the_hosts_OpenAPI_document()
     {
         await using var host = await NeighbourHost.StartAsync(
-            "/neighbours", services: services => services.AddOpenApi(), app: app =>
+            "/neighbours", builder: builder => builder.Services.AddOpenApi(), app: app =>
             {
                 app.MapOpenApi().AllowAnonymous();
                 app.MapGet("/own", () => "");
@@ -131,8 +143,8 @@ public sealed class HostingTests
         {
             using var client = new HttpClient { BaseAddress = await Address(program) };
 
-            Assert.Equal("Healthy", await client.GetStringAsync("/health", TestContext.Current.CancellationToken));
-            Assert.Equal("Healthy", await client.GetStringAsync("/alive", TestContext.Current.CancellationToken));
+            Assert.Contains("\"status\":\"healthy\"", await client.GetStringAsync("/health", TestContext.Current.CancellationToken), StringComparison.Ordinal);
+            Assert.Contains("\"status\":\"alive\"", await client.GetStringAsync("/alive", TestContext.Current.CancellationToken), StringComparison.Ordinal);
             Assert.Equal("""{"items":[],"next":null}""", await client.GetStringAsync("/safety-console/gates", TestContext.Current.CancellationToken));
         }
         finally

@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Wave16.Neighbours.Tests;
@@ -27,19 +28,21 @@ sealed class NeighbourHost : IAsyncDisposable
         string prefix = "",
         TimeProvider? time = null,
         string? webhookSecret = null,
-        Action<IServiceCollection>? services = null,
-        Action<WebApplication>? app = null)
+        Action<WebApplicationBuilder>? builder = null,
+        Action<WebApplication>? app = null,
+        params KeyValuePair<string, string?>[] settings)
     {
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        var web = WebApplication.CreateSlimBuilder(new WebApplicationOptions { EnvironmentName = Environments.Development });
+        web.Logging.ClearProviders();
+        web.WebHost.UseUrls("http://127.0.0.1:0");
+        web.Configuration.AddInMemoryCollection(settings);
         if (webhookSecret is not null)
-            builder.Configuration.AddInMemoryCollection([new("Neighbours:integration-hub:WebhookSecret", webhookSecret)]);
+            web.Configuration.AddInMemoryCollection([new("Neighbours:integration-hub:WebhookSecret", webhookSecret)]);
         if (time is not null)
-            builder.Services.AddSingleton(time);
-        builder.Services.AddNeighbours();
-        services?.Invoke(builder.Services);
-        var host = builder.Build();
+            web.Services.AddSingleton(time);
+        web.Services.AddNeighbours();
+        builder?.Invoke(web);
+        var host = web.Build();
         app?.Invoke(host);
         host.MapNeighbours(prefix);
         await host.StartAsync(TestContext.Current.CancellationToken);
