@@ -72,6 +72,7 @@ public static class ModuleHost
         {
             var registration = new ModuleBuilder(module, builder);
             registration.AddPlatform(module.Migrations);
+            builder.Services.AddWave16OpenApi(module.Name, module.Title);
             module.AddServices(registration);
         }
 

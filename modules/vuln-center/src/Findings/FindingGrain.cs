@@ -5,7 +5,7 @@ using Wave16.VulnCenter.Contracts;
 namespace Wave16.VulnCenter.Findings;
 
 /// <summary>The single writer of one finding. Key: <c>{tenant}/{id:D}</c>.</summary>
-[Alias("vuln-center.finding")]
+[GrainInterfaceType("vuln-center.finding"), Alias("vuln-center.finding")]
 internal interface IFindingGrain : IGrainWithStringKey
 {
     [Alias("change-status")]
