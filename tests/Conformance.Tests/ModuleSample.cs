@@ -1,0 +1,46 @@
+using Wave16.Conformance.Tests.Samples;
+
+namespace Wave16.Conformance.Tests;
+
+/// <summary>What the conformance list must be told of a module to try it: its paths and how something comes to be there.</summary>
+public abstract class ModuleSample
+{
+    private static readonly Dictionary<string, ModuleSample> All = new(StringComparer.Ordinal) { ["vuln-center"] = new VulnCenterSample() };
+
+    /// <summary>The module's sample.</summary>
+    /// <exception cref="KeyNotFoundException">A module that was added needs a sample here.</exception>
+    public static ModuleSample Of(string module) => All[module];
+
+    /// <summary>The static class of the module's contracts that names its event types.</summary>
+    public abstract Type EventTypes { get; }
+
+    /// <summary>Roles that together may read and change.</summary>
+    public abstract string[] Roles { get; }
+
+    /// <summary>A list with pages: <c>/findings</c>.</summary>
+    public abstract string List { get; }
+
+    /// <summary>A filter that the list has.</summary>
+    public abstract string Filter { get; }
+
+    /// <summary>Where a POST takes JSON.</summary>
+    public abstract string JsonPost { get; }
+
+    /// <summary>JSON for <see cref="JsonPost"/> in which one field has a value of the wrong kind, and that field's JSON pointer.</summary>
+    public abstract (string Body, string Pointer) BadField { get; }
+
+    /// <summary>A neighbour that the module tells something of what happens to an entity.</summary>
+    public abstract string Neighbour { get; }
+
+    /// <summary>Makes so many entities and returns their paths.</summary>
+    public abstract Task<IReadOnlyList<string>> MakeAsync(HttpClient client, int count);
+
+    /// <summary>A POST that creates: the same for the same variant, another body for another.</summary>
+    public abstract HttpRequestMessage Create(int variant);
+
+    /// <summary>A change of a fresh entity, without If-Match.</summary>
+    public abstract HttpRequestMessage Change(string entity);
+
+    /// <summary>Makes every event of <see cref="EventTypes"/> happen, and something the <see cref="Neighbour"/> is told.</summary>
+    public abstract Task RaiseEverythingAsync(HttpClient client);
+}

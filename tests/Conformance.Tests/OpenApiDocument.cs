@@ -1,0 +1,58 @@
+using System.Text.Json;
+
+namespace Wave16.Conformance.Tests;
+
+/// <summary>One operation of an OpenAPI document.</summary>
+internal sealed record Operation(string Method, string Path, JsonElement Definition)
+{
+    public string Name => $"{Method} {Path}";
+
+    /// <summary>A request that reaches the endpoint: path parameters are filled, everything else is left out.</summary>
+    public HttpRequestMessage ToRequest()
+    {
+        var path = Path;
+        if (Definition.TryGetProperty("parameters", out var parameters))
+        {
+            foreach (var parameter in parameters.EnumerateArray().Where(parameter => parameter.GetProperty("in").GetString() == "path"))
+            {
+                var isGuid = parameter.GetProperty("schema").TryGetProperty("format", out var format) && format.GetString() == "uuid";
+                path = path.Replace($"{{{parameter.GetProperty("name").GetString()}}}", isGuid ? Guid.Empty.ToString() : "1", StringComparison.Ordinal);
+            }
+        }
+
+        return new HttpRequestMessage(HttpMethod.Parse(Method), path);
+    }
+}
+
+internal static class OpenApiDocument
+{
+    private static readonly string[] Methods = ["get", "put", "post", "delete", "patch", "head", "options"];
+
+    public static IReadOnlyList<Operation> Operations(JsonElement document) =>
+    [
+        .. from path in document.GetProperty("paths").EnumerateObject()
+           from member in path.Value.EnumerateObject()
+           where Methods.Contains(member.Name)
+           select new Operation(member.Name.ToUpperInvariant(), path.Name, member.Value),
+    ];
+
+    /// <summary>Where two JSON values differ, as JSON pointers; order of members does not count.</summary>
+    public static IEnumerable<string> Differences(JsonElement expected, JsonElement actual, string pointer = "")
+    {
+        if (expected.ValueKind != actual.ValueKind)
+        {
+            return [$"{pointer}: {expected.ValueKind} became {actual.ValueKind}"];
+        }
+
+        return expected.ValueKind switch
+        {
+            JsonValueKind.Object => expected.EnumerateObject().Select(member => member.Name).Union(actual.EnumerateObject().Select(member => member.Name)).SelectMany(name =>
+                !expected.TryGetProperty(name, out var before) ? [$"{pointer}/{name} is new"]
+                : !actual.TryGetProperty(name, out var after) ? [$"{pointer}/{name} is gone"]
+                : Differences(before, after, $"{pointer}/{name}")),
+            JsonValueKind.Array when expected.GetArrayLength() != actual.GetArrayLength() => [$"{pointer}: {expected.GetArrayLength()} items became {actual.GetArrayLength()}"],
+            JsonValueKind.Array => expected.EnumerateArray().Zip(actual.EnumerateArray()).SelectMany((pair, index) => Differences(pair.First, pair.Second, $"{pointer}/{index}")),
+            _ => expected.GetRawText() == actual.GetRawText() ? [] : [$"{pointer}: {expected.GetRawText()} became {actual.GetRawText()}"],
+        };
+    }
+}

@@ -1,0 +1,86 @@
+using System.Text.Json;
+using NJsonSchema;
+
+namespace Wave16.Conformance.Tests;
+
+/// <summary>What a module publishes is what is checked in: its API, its events, its tables.</summary>
+public abstract class PublishedConformance(Hosts hosts) : ModuleConformance(hosts)
+{
+    public sealed class Alone(Hosts hosts) : PublishedConformance(hosts)
+    {
+        protected override Task<Host> HostAsync(string module) => Hosts.AloneAsync(module);
+    }
+
+    public sealed class InStandalone(Hosts hosts) : PublishedConformance(hosts)
+    {
+        protected override Task<Host> HostAsync(string module) => Hosts.InStandaloneAsync(module);
+    }
+
+    [Theory]
+    [MemberData(nameof(Modules))]
+    public async Task Its_API_is_the_one_in_openapi_json(string module)
+    {
+        var host = await HostAsync(module);
+        using var client = host.Anonymous();
+        var running = await GetJsonAsync(client, $"/openapi/{module}.json");
+        var kept = JsonSerializer.Deserialize<JsonElement>(await File.ReadAllTextAsync(Repository.InModule(module, "openapi.json"), Cancel));
+        Assert.DoesNotContain(OpenApiDocument.Differences(kept, running), difference => !difference.StartsWith("/servers", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [MemberData(nameof(Modules))]
+    public async Task Every_operation_has_a_name_a_summary_a_scope_and_its_problems(string module)
+    {
+        var host = await HostAsync(module);
+        using var client = host.Anonymous();
+        var operations = OpenApiDocument.Operations(await GetJsonAsync(client, $"/openapi/{module}.json"));
+        Assert.NotEmpty(operations);
+        Assert.Empty(operations.Where(operation => !HasText(operation, "operationId") || !HasText(operation, "summary")).Select(operation => $"{operation.Name}: no operationId or summary"));
+        Assert.Equal(operations.Count, operations.Select(operation => operation.Definition.GetProperty("operationId").GetString()).Distinct().Count());
+        Assert.Empty(operations.Where(operation => !NamesScope(operation)).Select(operation => $"{operation.Name}: no scope"));
+        Assert.Empty(
+            from operation in operations
+            from status in (string[])["400", "401", "403", "429", "500", "503"]
+            where !(operation.Definition.GetProperty("responses").TryGetProperty(status, out var response)
+                && response.TryGetProperty("$ref", out var target) && target.GetString() == "#/components/responses/Problem")
+            select $"{operation.Name}: {status} is not a problem document");
+    }
+
+    [Theory]
+    [MemberData(nameof(Modules))]
+    public async Task Every_event_that_happens_is_what_its_schema_says(string module)
+    {
+        var host = await HostAsync(module);
+        var sample = ModuleSample.Of(module);
+        var tenant = NewTenant();
+        using var client = await host.WithRolesAsync(tenant, sample.Roles);
+        await sample.RaiseEverythingAsync(client);
+        var events = await QueryAsync(host, "select type, data from platform.event where tenant = $1", tenant);
+
+        Assert.Equal(Repository.EventTypes(sample.EventTypes).Order(StringComparer.Ordinal), events.Select(raised => (string)raised[0]).Distinct().Order(StringComparer.Ordinal));
+        foreach (var raised in events)
+        {
+            var (type, data) = ((string)raised[0], (string)raised[1]);
+            var schema = await JsonSchema.FromFileAsync(Repository.InModule(module, "docs", "events", $"{type}.schema.json"), Cancel);
+            var errors = schema.Validate(data);
+            Assert.True(errors.Count == 0, $"{type}: {string.Join("; ", errors)} in {data}");
+            Assert.Empty(JsonSerializer.Deserialize<JsonElement>(data).EnumerateObject().Select(member => member.Name).Except(schema.Properties.Keys));
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Modules))]
+    public async Task Its_tables_are_the_ones_in_schema_txt(string module)
+    {
+        var host = await HostAsync(module);
+        var rows = await QueryAsync(host, DatabaseSchema.Sql, module.Replace('-', '_'));
+        Repository.IsSnapshot(Repository.InModule(module, "docs", "schema.txt"), DatabaseSchema.Format(module, rows));
+    }
+
+    private static bool HasText(Operation operation, string member) => operation.Definition.TryGetProperty(member, out var text) && !string.IsNullOrWhiteSpace(text.GetString());
+
+    private static bool NamesScope(Operation operation) =>
+        operation.Definition.TryGetProperty("security", out var security)
+        && security.EnumerateArray().All(requirement => requirement.EnumerateObject().All(scheme => scheme.Value.GetArrayLength() > 0))
+        && security.GetArrayLength() > 0;
+}

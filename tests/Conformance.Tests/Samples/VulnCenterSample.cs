@@ -1,0 +1,62 @@
+using System.Net.Http.Json;
+using System.Text;
+using System.Text.Json;
+using Wave16.VulnCenter.Contracts;
+
+namespace Wave16.Conformance.Tests.Samples;
+
+internal sealed class VulnCenterSample : ModuleSample
+{
+    private const string Import = "/findings?service=shop-api&wait=60";
+
+    public override Type EventTypes => typeof(VulnCenterEvents);
+
+    public override string[] Roles => ["operator", "auditor"];
+
+    public override string List => "/findings";
+
+    public override string Filter => "severity=critical";
+
+    public override string JsonPost => $"/findings/{Guid.Empty}/status";
+
+    public override (string Body, string Pointer) BadField => ("""{"status":7}""", "/status");
+
+    public override string Neighbour => "safety-console";
+
+    public override async Task<IReadOnlyList<string>> MakeAsync(HttpClient client, int count)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, Import) { Content = Findings(count, "critical") };
+        using var answer = await client.SendAsync(request, TestContext.Current.CancellationToken);
+        answer.EnsureSuccessStatusCode();
+        var import = await answer.Content.ReadFromJsonAsync<JsonElement>(TestContext.Current.CancellationToken);
+        return [.. import.GetProperty("result").GetProperty("items").EnumerateArray().Select(item => $"/findings/{item.GetProperty("finding").GetGuid()}")];
+    }
+
+    public override HttpRequestMessage Create(int variant) => new(HttpMethod.Post, Import) { Content = Findings(1, "high", $"variant-{variant}") };
+
+    public override HttpRequestMessage Change(string entity) => Move(entity, new { status = "triaged", reason = "reachable" });
+
+    public override async Task RaiseEverythingAsync(HttpClient client)
+    {
+        var finding = Assert.Single(await MakeAsync(client, 1));
+        foreach (var change in (object[])[new { status = "triaged", reason = "reachable" }, new { status = "fixed", reason = "upgraded" }])
+        {
+            using var request = Move(finding, change);
+            request.Headers.TryAddWithoutValidation("If-Match", "*");
+            using var answer = await client.SendAsync(request, TestContext.Current.CancellationToken);
+            answer.EnsureSuccessStatusCode();
+        }
+    }
+
+    private static HttpRequestMessage Move(string finding, object change) => new(HttpMethod.Post, $"{finding}/status") { Content = JsonContent.Create(change) };
+
+    private static StringContent Findings(int count, string severity, string rule = "RT") => new(
+        JsonSerializer.Serialize(new
+        {
+            schemaVersion = "1",
+            source = "red-team",
+            findings = Enumerable.Range(1, count).Select(number => new { rule = $"{rule}-{number}", title = $"Order ids can be guessed, {number}", kind = "config", severity, resource = "orders" }),
+        }),
+        Encoding.UTF8,
+        "application/json");
+}
