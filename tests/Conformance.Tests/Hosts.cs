@@ -69,6 +69,9 @@ public sealed class Hosts : IAsyncDisposable
         return new Host(Find(module), address, address, database, app.Services);
     }
 
+    /// <summary>An empty database.</summary>
+    public Task<string> DatabaseAsync() => _postgres.CreateDatabaseAsync(TestContext.Current.CancellationToken);
+
     public async ValueTask DisposeAsync()
     {
         while (_running.TryPop(out var running))
