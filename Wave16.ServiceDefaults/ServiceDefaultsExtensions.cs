@@ -19,6 +19,7 @@ public static class ServiceDefaultsExtensions
         builder.AddCallers();
         builder.AddLimits();
         builder.AddTelemetry();
+        builder.AddLogLevels();
         return builder;
     }
 

@@ -1,0 +1,23 @@
+using Microsoft.Extensions.Configuration.Memory;
+using Microsoft.Extensions.Hosting;
+
+namespace Wave16.ServiceDefaults;
+
+internal static class LogLevels
+{
+    /// <summary>What is worth a line unless configuration says otherwise: our own words, and the frameworks' warnings.</summary>
+    public static void AddLogLevels(this IHostApplicationBuilder builder) =>
+        builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource
+        {
+            InitialData =
+            [
+                new("Logging:LogLevel:Default", "Information"),
+                new("Logging:LogLevel:Microsoft.AspNetCore", "Warning"),
+                new("Logging:LogLevel:Microsoft.Orleans", "Warning"),
+                new("Logging:LogLevel:Orleans", "Warning"),
+                new("Logging:LogLevel:Npgsql", "Warning"),
+                new("Logging:LogLevel:Polly", "Warning"),
+                new("Logging:LogLevel:System.Net.Http.HttpClient", "Warning"),
+            ],
+        });
+}
