@@ -11,11 +11,14 @@ internal static class LoopbackPort
     private const int FirstThrowAway = 20000, AfterThrowAway = 30000;
     private const int FirstDurable = 5433, AfterDurable = 5533;
 
-    /// <summary>A free port: low and predictable for a cluster that people connect to, random for a throw-away one.</summary>
+    /// <summary>
+    /// A free port: for a cluster that people connect to one near PostgreSQL's own, which it keeps; any for a throw-away one. Where
+    /// the search begins is random, so that a cluster that is stopped for a moment rarely finds a new one in its place.
+    /// </summary>
     public static int Choose(bool durable)
     {
         var candidates = durable
-            ? Enumerable.Range(FirstDurable, AfterDurable - FirstDurable)
+            ? Rotated(FirstDurable, AfterDurable - FirstDurable)
             : Enumerable.Range(0, 1000).Select(_ => Random.Shared.Next(FirstThrowAway, AfterThrowAway));
         foreach (var port in candidates)
         {
@@ -23,6 +26,12 @@ internal static class LoopbackPort
                 return port;
         }
         throw new PostgresUnavailableException($"No port is free for PostgreSQL between {(durable ? FirstDurable : FirstThrowAway)} and {(durable ? AfterDurable : AfterThrowAway) - 1}.");
+    }
+
+    private static IEnumerable<int> Rotated(int first, int count)
+    {
+        var start = Random.Shared.Next(count);
+        return Enumerable.Range(0, count).Select(i => first + (start + i) % count);
     }
 
     /// <summary>Whether a server could listen there now. Another may take it a moment later.</summary>
