@@ -28,6 +28,7 @@ public static class ServiceDefaultsExtensions
     {
         app.UseProblems();
         app.UseRouting();
+        app.UseDeprecations();
         app.UseRequestTimeouts();
         app.UseAuthentication();
         app.UseRateLimiter();

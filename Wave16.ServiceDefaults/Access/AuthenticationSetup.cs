@@ -84,6 +84,13 @@ internal static class AuthenticationSetup
         {
             OnChallenge = context =>
             {
+                if (context.AuthenticateFailure is AuthorityUnavailableException)
+                {
+                    context.HandleResponse();
+                    return context.HttpContext.RequestServices.GetRequiredService<ProblemWriter>().WriteAsync(
+                        context.HttpContext, ProblemCodes.Unavailable, "The authority that issues tokens cannot be reached right now.");
+                }
+
                 if (context.AuthenticateFailure is { } failure)
                     context.HttpContext.Features.Set(new RefusedToken(failure));
                 if (context.AuthenticateFailure is UnusableTokenException unusable)

@@ -20,9 +20,7 @@ internal sealed class CachingTokenHandler(TokenCallers callers, TimeProvider tim
 
     public override async Task<TokenValidationResult> ValidateTokenAsync(string token, TokenValidationParameters validationParameters)
     {
-        var configuration = validationParameters.ConfigurationManager is { } manager
-            ? await manager.GetBaseConfigurationAsync(CancellationToken.None).ConfigureAwait(false)
-            : null;
+        var configuration = await CurrentConfiguration(validationParameters).ConfigureAwait(false);
         var hash = TokenHash.Of(token);
         var now = time.GetUtcNow();
         if (Find(hash, configuration) is { } known && now < known.Until)
@@ -41,11 +39,25 @@ internal sealed class CachingTokenHandler(TokenCallers callers, TimeProvider tim
         }
 
         // Validation may have fetched newer keys: what it was validated with is what the manager holds now.
-        if (validationParameters.ConfigurationManager is { } after)
-            configuration = await after.GetBaseConfigurationAsync(CancellationToken.None).ConfigureAwait(false);
+        configuration = await CurrentConfiguration(validationParameters).ConfigureAwait(false);
         var expires = new DateTimeOffset(DateTime.SpecifyKind(result.SecurityToken.ValidTo, DateTimeKind.Utc));
         Keep(hash, new Entry(result, expires < now + MaxAge ? expires : now + MaxAge), configuration);
         return result;
+    }
+
+    /// <exception cref="AuthorityUnavailableException">It has never been fetched and cannot be now.</exception>
+    private static async Task<BaseConfiguration?> CurrentConfiguration(TokenValidationParameters parameters)
+    {
+        if (parameters.ConfigurationManager is not { } manager)
+            return null;
+        try
+        {
+            return await manager.GetBaseConfigurationAsync(CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (InvalidOperationException unavailable)
+        {
+            throw new AuthorityUnavailableException(unavailable);
+        }
     }
 
     private Entry? Find(TokenHash hash, BaseConfiguration? configuration)
@@ -90,3 +102,6 @@ internal sealed class CachingTokenHandler(TokenCallers callers, TimeProvider tim
         }
     }
 }
+
+/// <summary>Nothing can be said about any token: not the caller's fault.</summary>
+internal sealed class AuthorityUnavailableException(Exception cause) : Exception("The authority's keys cannot be fetched.", cause);

@@ -15,26 +15,27 @@ public static class DeprecationExtensions
         where TBuilder : IEndpointConventionBuilder
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(sunset, since);
-        var deprecation = new Deprecation(
-            string.Create(CultureInfo.InvariantCulture, $"@{since.ToUnixTimeSeconds()}"), sunset.ToString("R", CultureInfo.InvariantCulture));
-        builder.WithMetadata(deprecation);
-        builder.AddEndpointFilter<TBuilder, DeprecationFilter>();
-        return builder;
+        return builder.WithMetadata(new Deprecation(
+            string.Create(CultureInfo.InvariantCulture, $"@{since.ToUnixTimeSeconds()}"), sunset.ToString("R", CultureInfo.InvariantCulture)));
+    }
+
+    internal static void UseDeprecations(this WebApplication app) => app.Use(static (http, next) =>
+    {
+        if (http.GetEndpoint()?.Metadata.GetMetadata<Deprecation>() is { } deprecation)
+            http.Response.OnStarting(static state => ((DeprecatedAnswer)state).Announce(), new DeprecatedAnswer(http.Response, deprecation));
+        return next(http);
+    });
+
+    // At the start of the answer, because an error clears the headers that were set before it.
+    private sealed record DeprecatedAnswer(HttpResponse Response, Deprecation Deprecation)
+    {
+        public Task Announce()
+        {
+            Response.Headers["Deprecation"] = Deprecation.Since;
+            Response.Headers["Sunset"] = Deprecation.Sunset;
+            return Task.CompletedTask;
+        }
     }
 }
 
 internal sealed record Deprecation(string Since, string Sunset);
-
-internal sealed class DeprecationFilter : IEndpointFilter
-{
-    public ValueTask<object?> InvokeAsync(EndpointFilterInvocationContext context, EndpointFilterDelegate next)
-    {
-        if (context.HttpContext.GetEndpoint()?.Metadata.GetMetadata<Deprecation>() is { } deprecation)
-        {
-            context.HttpContext.Response.Headers["Deprecation"] = deprecation.Since;
-            context.HttpContext.Response.Headers["Sunset"] = deprecation.Sunset;
-        }
-
-        return next(context);
-    }
-}

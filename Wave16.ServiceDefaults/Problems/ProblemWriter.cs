@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
@@ -39,7 +40,11 @@ internal sealed class ProblemWriter(ProblemCatalogue catalogue, ILogger<ProblemW
             "urn:wave16:problem:" + code.Code, code.Title, code.Status, detail, code.Code,
             Activity.Current is { IdFormat: ActivityIdFormat.W3C } activity ? activity.TraceId.ToHexString() : http.TraceIdentifier,
             errors);
-        return response.WriteAsJsonAsync(document, ProblemJson.Default.ProblemDocument, "application/problem+json", http.RequestAborted);
+        var body = JsonSerializer.SerializeToUtf8Bytes(document, ProblemJson.Default.ProblemDocument);
+        response.ContentType = "application/problem+json";
+        response.ContentLength = body.Length;
+        // Not RequestAborted: when the request has timed out that token is cancelled, and this is what the caller is told then.
+        return response.Body.WriteAsync(body, CancellationToken.None).AsTask();
     }
 
     // What the framework itself wants to say as a problem (it asks before it writes) goes out in the same shape.

@@ -45,6 +45,10 @@ internal static class TelemetrySetup
             .AddSource("Wave16.*", "Npgsql", "Microsoft.Orleans.*"));
         builder.Logging.AddOpenTelemetry(logs => logs.IncludeFormattedMessage = true);
         telemetry.UseOtlpExporter();
+        // The exporter takes its clients from the factory. The resilience pipelines of other clients are gone when it sends for the
+        // last time, and the end of every process would be lost.
+        foreach (var client in (string[])["OtlpTraceExporter", "OtlpMetricExporter", "OtlpLogExporter"])
+            builder.Services.AddHttpClient(client).ConfigureAdditionalHttpMessageHandlers(static (handlers, _) => handlers.Clear());
     }
 
     // Both categories write whole request URLs at Information. The rules come last and name the full category, so that a general

@@ -189,6 +189,23 @@ public sealed class AuthenticationTests
     }
 
     [Fact]
+    public async Task While_the_authority_cannot_be_reached_unknown_tokens_are_a_503_and_known_ones_go_on()
+    {
+        await using var authority = await Authority.Start();
+        var token = authority.Sign(claims: Authority.Ada);
+        await using var knows = await Production(authority);
+        await using var fresh = await Production(authority);
+        Assert.Equal(200, (await knows.Get("/things", token)).Status);
+
+        await authority.Stop();
+
+        var answer = await fresh.Get("/things", token);
+        Assert.Equal((503, "unavailable", "2"), (answer.Status, answer.Problem(), answer.Headers["Retry-After"]));
+        Assert.Equal(200, (await knows.Get("/things", token)).Status);
+        Assert.Equal(401, (await fresh.Get("/things")).Status);
+    }
+
+    [Fact]
     public async Task Refused_tokens_are_not_remembered()
     {
         await using var authority = await Authority.Start();

@@ -54,6 +54,8 @@ internal sealed class Authority : IAsyncDisposable
         _published = [Rsa];
     }
 
+    public Task Stop() => _app.StopAsync(TestContext.Current.CancellationToken);
+
     public (string Key, string Value)[] Settings => [("Authentication:Authority", Issuer)];
 
     public string Sign(
