@@ -11,7 +11,7 @@ namespace Wave16.VulnCenter.Tests.Imports;
 public sealed class ImportTests(VulnCenterHost host) : IClassFixture<VulnCenterHost>
 {
     /// <summary>Everything of a tenant that is state; when a finding was last seen and the scans themselves are not.</summary>
-    private const string State = """
+    internal const string State = """
         select coalesce(sha256(convert_to(string_agg(line, E'\n' order by line), 'UTF8'))::text, '') from (
           select f::text as line from vuln_center.finding f where tenant = $1
           union all select k::text from vuln_center.finding_key k where tenant = $1

@@ -89,14 +89,14 @@ internal static partial class FindingEndpoints
             errors.Add(new FieldError("/evidence/sha256", "must be 64 hexadecimal digits"));
         }
 
-        if (change.Evidence?.Uri is { } uri && !(uri.Length <= ReasonLength && Uri.TryCreate(uri, UriKind.Absolute, out var parsed) && parsed.Scheme is "https" or "http"))
+        if (change.Evidence?.Uri is { } uri && !(uri.Length <= ReasonLength && !uri.Any(char.IsControl) && Uri.TryCreate(uri, UriKind.Absolute, out var parsed) && parsed.Scheme is "https" or "http"))
         {
             errors.Add(new FieldError("/evidence/uri", "must be an absolute http or https address"));
         }
 
-        if (change.Evidence?.Note is { } note && (note.Length > ReasonLength || note.Contains('\0', StringComparison.Ordinal)))
+        if (change.Evidence?.Note is { } note && (string.IsNullOrWhiteSpace(note) || note.Length > ReasonLength || note.Contains('\0', StringComparison.Ordinal)))
         {
-            errors.Add(new FieldError("/evidence/note", $"must be at most {ReasonLength} characters, without U+0000"));
+            errors.Add(new FieldError("/evidence/note", $"must be 1 to {ReasonLength} characters, without U+0000"));
         }
 
         return errors.Count == 0 ? null : new Refusal(ProblemCodes.Invalid.Code, "The change is not valid.", errors);

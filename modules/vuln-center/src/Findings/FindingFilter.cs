@@ -38,6 +38,15 @@ internal sealed class FindingFilter
         "service", "severity", "status", "source", "kind", "component", "cve", "env", "q", "minAge", "sort", "facets", "limit", "cursor",
     };
 
+    private const int MaxQueryLength = 500;
+
+    // As the index finding_by_text has it: without ASCII punctuation, or Postgres would take log4j-core:2.14.1 for one word.
+    private const string SearchedText = """
+        to_tsvector('simple', translate(f.title || ' ' || f.rule || ' ' || coalesce(f.component, ''), '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~', '                                '))
+        """;
+
+    private static readonly TimeSpan MaxAge = TimeSpan.FromDays(36_500);
+
     private readonly List<string> _conditions = ["f.tenant = $1"];
     private readonly List<NpgsqlParameter> _parameters = [];
 
@@ -88,7 +97,15 @@ internal sealed class FindingFilter
         filter.Equal("f.component", query.Component);
         filter.Holds("f.identifiers", query.Cve?.Trim().ToUpperInvariant());
         filter.Holds("f.environments", query.Env);
-        filter.Text(query.Q);
+        if (query.Q is { Length: > MaxQueryLength })
+        {
+            Bad<int>("q", $"must be at most {MaxQueryLength} characters");
+        }
+        else
+        {
+            filter.Text(query.Q);
+        }
+
         if (query.MinAge is { } minAge)
         {
             filter.SeenBefore(now, Age("minAge", minAge));
@@ -99,7 +116,7 @@ internal sealed class FindingFilter
             if (name.StartsWith("age>", StringComparison.OrdinalIgnoreCase))
             {
                 // The mission writes age>30 as it stands: '=' splits it differently for > and >=.
-                var days = name.Length > 4 ? name[4..] : value.ToString();
+                var days = name.Length > 4 ? name[4..].TrimStart('=') : value.ToString();
                 filter.SeenBefore(now, Age("age>", days));
             }
             else if (!Known.Contains(name))
@@ -139,10 +156,10 @@ internal sealed class FindingFilter
 
         TimeSpan Age(string parameter, string text)
         {
-            var (number, unit) = text.EndsWith('h') ? (text[..^1], TimeSpan.FromHours(1)) : (text.TrimEnd('d'), TimeSpan.FromDays(1));
-            return double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var count) && count <= 36_500 * 24
+            var (number, unit) = text.EndsWith('h') ? (text[..^1], TimeSpan.FromHours(1)) : (text.EndsWith('d') ? text[..^1] : text, TimeSpan.FromDays(1));
+            return double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var count) && count <= MaxAge / unit
                 ? count * unit
-                : Bad<TimeSpan>(parameter, "must be a number of days, as in 30 or 30d, or of hours, as in 12h");
+                : Bad<TimeSpan>(parameter, "must be a number of days, as in 30 or 30d, or of hours, as in 12h; a hundred years at most");
         }
     }
 
@@ -186,7 +203,7 @@ internal sealed class FindingFilter
         if (words.Length > 0)
         {
             var text = string.Join(" & ", words.Select((word, i) => i == words.Length - 1 ? $"{word}:*" : word));
-            And($"to_tsvector('simple', f.title || ' ' || f.rule || ' ' || coalesce(f.component, '')) @@ to_tsquery('simple', {Add(new NpgsqlParameter<string> { TypedValue = text })})");
+            And($"{SearchedText} @@ to_tsquery('simple', {Add(new NpgsqlParameter<string> { TypedValue = text })})");
         }
     }
 }

@@ -24,7 +24,7 @@ internal sealed class ImportJob(ImportMerge merge) : IJobHandler<ImportArguments
             var merged = await merge.MergeAsync(
                 new StagedScan(
                     job.Tenant, job.JobId, seen.Scan, seen.Service, seen.Source, seen.Tool, seen.ToolVersion, arguments.Format, arguments.Scope, arguments.ScopeFilter,
-                    seen.Failure, arguments.Digest, arguments.StartedAt, job.CreatedBy, arguments.RuleSet, arguments.WithItems),
+                    seen.Failure, seen.Results, arguments.Digest, arguments.StartedAt, job.CreatedBy, arguments.RuleSet, arguments.WithItems),
                 connection => job.GuardAsync(connection, cancellation),
                 step => job.ReportAsync(
                     new ImportProgress(arguments.Read, matched + step.Matched, written + step.Written), VulnCenterJson.Default.ImportProgress, cancellation),

@@ -9,9 +9,10 @@ using Wave16.VulnCenter.Findings;
 namespace Wave16.VulnCenter.Imports;
 
 /// <summary>One staged report, for one service.</summary>
+/// <param name="Results">Raw results that were read for it; a merge that finds another number in staging does nothing.</param>
 internal sealed record StagedScan(
     string Tenant, Guid Import, Guid Scan, string Service, string Source, string Tool, string? ToolVersion, string Format, ScanScope Scope, string? ScopeFilter,
-    string? Failure, byte[] ReportDigest, DateTimeOffset StartedAt, string Actor, int RuleSet, bool WithItems);
+    string? Failure, long Results, byte[] ReportDigest, DateTimeOffset StartedAt, string Actor, int RuleSet, bool WithItems);
 
 internal sealed record MergeResult(ScanResult Scan, IReadOnlyList<ImportedItem>? Items);
 
@@ -50,15 +51,18 @@ internal sealed class ImportMerge(
         }
 
         var now = clock.GetUtcNow().ToUniversalTime();
-        await ExecuteAsync(connection, MergeSql.Match, cancellation, scan.Tenant, scan.Service, scan.Source, scan.Import);
+        await ExecuteAsync(connection, MergeSql.Candidates, cancellation, scan.Tenant, scan.Service, scan.Source, scan.Import);
+        await ExecuteAsync(connection, MergeSql.JoinByHash, cancellation);
+        await ExecuteAsync(connection, MergeSql.Match, cancellation, scan.Import, scan.Service, scan.Source);
+        await ExecuteAsync(connection, MergeSql.JoinFreely, cancellation);
         await ExecuteAsync(connection, MergeSql.Analyze, cancellation);
         await ExecuteAsync(connection, MergeSql.Touched, cancellation, scan.Tenant, Reopening, Surfacing, (short)Severity.Critical, (short)FindingStatus.Open);
         var counts = await CountAsync(connection, scan, cancellation);
         var result = new ScanResult(
-            scan.Scan, scan.Service, scan.Source, scan.Scope, counts.Staged + counts.Rejected, counts.New, counts.Matched, counts.Reopened, counts.Rejected, counts.Changed);
+            scan.Scan, scan.Service, scan.Source, scan.Scope, scan.Results, counts.New, counts.Matched, counts.Reopened, counts.Rejected, counts.Changed);
         if (result.Observations != result.New + result.Matched + result.Reopened + result.Rejected)
         {
-            throw new InvalidOperationException($"Scan {scan.Scan}: {result.Observations} results, but {counts}; nothing was merged.");
+            throw new InvalidOperationException($"Scan {scan.Scan}: {result.Observations} results were read, but {counts} are staged; nothing was merged.");
         }
 
         await progress(new ImportProgress(result.Observations, result.Observations, 0));
@@ -93,7 +97,8 @@ internal sealed class ImportMerge(
     private static async Task<MergeResult?> RecordedAsync(NpgsqlConnection connection, StagedScan scan, CancellationToken cancellation)
     {
         await using var command = Command(
-            connection, MergeSql.Recorded, scan.Tenant, scan.Scan, scan.Service, scan.Source, scan.ReportDigest, (short)scan.Scope, scan.StartedAt.ToUniversalTime());
+            connection, MergeSql.Recorded, scan.Tenant, scan.Scan, scan.Service, scan.Source, scan.ReportDigest, (short)scan.Scope, scan.StartedAt.ToUniversalTime(),
+            scan.ScopeFilter, !scan.WithItems);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         if (!await reader.ReadAsync(cancellation))
         {

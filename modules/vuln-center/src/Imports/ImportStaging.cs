@@ -21,14 +21,16 @@ internal sealed class ImportStaging([FromKeyedServices(VulnCenterModule.ModuleNa
           content_hash, detail, keys, key_kinds, key_fields) from stdin (format binary)
         """;
 
-    /// <summary>Announces an import, and removes what imports left behind that never came to their end.</summary>
+    /// <summary>Announces an import, and removes what imports left behind that never came to their end; an earlier attempt at this one, too.</summary>
     public async Task BeginAsync(string tenant, Guid import, DateTimeOffset now, CancellationToken cancellation)
     {
+        await DiscardAsync(tenant, import, cancellation);
         await using var command = database.DataSource.CreateCommand("""
             with mine as (
               insert into vuln_center.import (tenant, id, started_at) values ($1, $2, $3)
+              on conflict (tenant, id) do update set started_at = excluded.started_at
             ), abandoned as (
-              delete from vuln_center.import i where i.started_at < $4
+              delete from vuln_center.import i where i.started_at < $4 and i.id <> $2
                 and not exists (select from platform.job j where j.tenant = i.tenant and j.id = i.id and j.state in ('queued', 'running'))
               returning id
             ), rejections as (
@@ -80,13 +82,18 @@ internal sealed class ImportStaging([FromKeyedServices(VulnCenterModule.ModuleNa
         await copy.CompleteAsync(cancellation);
     }
 
-    /// <summary>Forgets an import that will not be merged.</summary>
+    /// <summary>Forgets an import that will not be merged; not one whose job exists, for a lost answer to a commit does not undo it.</summary>
     public async Task DiscardAsync(string tenant, Guid import, CancellationToken cancellation)
     {
         await using var command = database.DataSource.CreateCommand("""
-            with results as (delete from vuln_center.staged where import = $2),
-            rejections as (delete from vuln_center.staged_rejection where import = $2)
-            delete from vuln_center.import where tenant = $1 and id = $2
+            with gone as (
+              delete from vuln_center.import i where i.tenant = $1 and i.id = $2
+                and not exists (select from platform.job j where j.tenant = i.tenant and j.id = i.id)
+              returning id
+            ), rejections as (
+              delete from vuln_center.staged_rejection r using gone g where r.import = g.id
+            )
+            delete from vuln_center.staged s using gone g where s.import = g.id
             """);
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
         command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = import });

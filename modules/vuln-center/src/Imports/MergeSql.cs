@@ -8,23 +8,18 @@ internal static class MergeSql
 {
     public const string Lock = "select pg_advisory_xact_lock(hashtextextended('vuln-center/' || length($1) || ':' || $1 || '/' || $2, 16))";
 
-    /// <summary>This scan, merged before; or the same bytes that came at the same time and were merged while this import was under way.</summary>
+    /// <summary>This scan, merged before; or ($9) the same bytes that came at the same time and were merged while this import was under way.</summary>
     public const string Recorded = """
         select id, new, matched, reopened, rejected, findings_changed from vuln_center.scan
         where tenant = $1 and service = $3 and source = $4
-          and (id = $2 or (report_digest = $5 and scope = $6 and finished_at >= $7))
+          and (id = $2 or ($9 and report_digest = $5 and scope = $6 and scope_filter is not distinct from $8 and finished_at >= $7))
         order by id <> $2 limit 1
         """;
 
-    /// <summary>
-    /// Keys are tried best first. A worse key does not count where the finding has another value of a better kind (the
-    /// tool itself tells them apart), nor for a second result that differs in its best key from the first that used it.
-    /// Results without a match are one finding where their best key is the same. Uses finding_key's primary key and finding_key_of.
-    /// </summary>
-    public const string Match = """
-        create temp table merge_row on commit drop as
-        with candidate as (
-          select s.*, c.matched, c.ord, coalesce(c.candidates, '{}') as candidates
+    /// <summary>Which finding each result is known by, and by which key. Uses finding_key's primary key and finding_key_of.</summary>
+    public const string Candidates = """
+        create temp table merge_candidate on commit drop as
+          select s.observation, s.finding, s.ordinal, s.keys, s.key_kinds, c.matched, c.ord, coalesce(c.candidates, '{}') as candidates
           from vuln_center.staged s
           left join lateral (
             select (array_agg(k.finding order by u.ord) filter (where k.usable))[1] as matched,
@@ -40,23 +35,45 @@ internal static class MergeSql
             ) k on true
           ) c on true
           where s.import = $4 and s.service = $2 and s.source = $3
+        """;
+
+    /// <summary>The planner knows nothing of what was just written: it must hash the next join, not loop over the report for each of its results.</summary>
+    public const string JoinByHash = "select set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true)";
+
+    public const string JoinFreely = "select set_config('enable_nestloop', 'on', true)";
+
+    /// <summary>
+    /// Keys are tried best first. A worse key does not count where the finding has another value of a better kind (the
+    /// tool itself tells them apart), nor where a result that came first with it showed another value of a better kind.
+    /// Results that share their best key are one finding, whatever their worse keys say: so the best key of every result
+    /// belongs to its finding afterwards, and the same report finds the same findings again.
+    /// A finding looks like its worst result; not the first, so that a report in another order changes nothing.
+    /// </summary>
+    public const string Match = """
+        create temp table merge_row on commit drop as
+        with contradicted as (
+          select distinct observation from (
+            select c.observation, u.key, first_value(u.key) over (partition by c.matched, u.kind order by c.ordinal) as first_key
+            from merge_candidate c, unnest(c.keys, c.key_kinds) with ordinality as u(key, kind, ord)
+            where c.ord > 1 and u.ord < c.ord and u.ord = array_position(c.key_kinds, u.kind)) better
+          where key <> first_key
         ), accepted as (
-          select c.*,
-                 case when c.ord = 1 or c.keys[1] = first_value(c.keys[1]) over (partition by c.matched, c.key_kinds[1], c.ord > 1 order by c.ordinal)
-                   then c.matched end as found
-          from candidate c
+          select c.observation, c.finding, c.ordinal, c.keys[1] as best, c.ord, c.candidates, case when x.observation is null then c.matched end as found
+          from merge_candidate c left join contradicted x using (observation)
         ), targeted as (
           select a.*,
-                 coalesce(a.found, first_value(a.found) over (partition by a.keys[1] order by (a.found is null), a.ordinal)) as known,
-                 first_value(a.finding) over (partition by a.keys[1] order by a.ordinal) as fresh
+                 first_value(a.found) over (partition by a.best order by (a.found is null), a.ord, a.ordinal) as known,
+                 first_value(a.finding) over (partition by a.best order by a.ordinal) as fresh
           from accepted a
         ), identified as (
-          select t.*, coalesce(t.known, t.fresh) as target, t.known is null as is_new from targeted t
+          select t.observation, coalesce(t.known, t.fresh) as target, t.known is null as is_new, case when t.found = t.known then t.ord end as ord, t.candidates
+          from targeted t
         )
-        select t.*,
-               row_number() over (partition by t.target order by t.ordinal) = 1 as representative,
-               (row_number() over (partition by t.target, t.payload_hash order by t.ordinal))::int as occurrence
-        from identified t
+        select s.*, i.target, i.is_new, i.ord, i.candidates,
+               row_number() over (partition by i.target order by s.severity desc, s.content_hash, s.ordinal) = 1 as representative,
+               (row_number() over (partition by i.target, s.payload_hash order by s.ordinal))::int as occurrence
+        from identified i join vuln_center.staged s using (observation)
+        where s.import = $1 and s.service = $2 and s.source = $3
         """;
 
     public const string Analyze = "analyze merge_row";
@@ -103,12 +120,12 @@ internal static class MergeSql
         order by target
         """;
 
-    /// <summary>All keys of new findings, best first, and those that a finding matched by a worse key has now shown.</summary>
+    /// <summary>All keys of new findings, best first, and those of results that did not match by their best key.</summary>
     public const string InsertKeys = """
         insert into vuln_center.finding_key (tenant, service, source, key, finding, kind)
         select $1, $2, $3, u.key, r.target, u.kind
         from merge_row r, unnest(r.keys, r.key_kinds) with ordinality as u(key, kind, ord)
-        where (r.is_new or r.ord > 1)
+        where r.is_new or r.ord is distinct from 1
         order by u.ord, r.ordinal
         on conflict do nothing
         """;
@@ -142,8 +159,8 @@ internal static class MergeSql
                case when r.is_new and r.representative then $4 when c.reopened and r.representative then $6 else $5 end,
                case when r.is_new and r.representative and r.candidates <> '{}' then 'findings share a weaker key, but a better one tells them apart'
                     when r.is_new and r.representative then 'no finding has any of its keys'
-                    when r.is_new then 'same best key as an earlier result of this report'
                     when c.reopened and r.representative then 'key matches a finding that was fixed'
+                    when r.is_new or r.ord is null then 'same best key as another result of this report'
                     else 'key matches' end,
                $7, r.key_kinds[coalesce(r.ord, 1)], r.keys[coalesce(r.ord, 1)], coalesce(r.key_fields -> (coalesce(r.ord, 1)::int - 1), '{}'), r.candidates
         from merge_row r

@@ -11,8 +11,8 @@ namespace Wave16.VulnCenter.Imports;
 /// <param name="Source">Overrides the scanner's own name as the source.</param>
 internal sealed record ImportRequest(string Tenant, string Actor, IReportFormat Format, string Service, string? Source, ScanScope Scope, string? ScopeFilter, bool WithItems, int? MaxResults);
 
-/// <summary>One scan found in a report, with the id it will have.</summary>
-internal sealed record ScanSeen(Guid Scan, string Service, string Source, string Tool, string? ToolVersion, string? Failure);
+/// <summary>One scan found in a report, with the id it will have and the number of its raw results.</summary>
+internal sealed record ScanSeen(Guid Scan, string Service, string Source, string Tool, string? ToolVersion, string? Failure, long Results);
 
 /// <summary>A report that has been read and staged.</summary>
 internal sealed record StagedReport(IReadOnlyList<ScanSeen> Scans, long Read, IReadOnlyList<RejectedResult> Rejections);
@@ -44,13 +44,13 @@ internal sealed class ReportReading(ImportStaging staging)
                     scanner = seen;
                     if (request.Service.Length > 0)
                     {
-                        ScanOf(request.Service);
+                        ScanOf(request.Service, results: 0);
                     }
 
                     break;
                 case ReportItem.Observed { Observation: var raw } when (raw.Service ?? request.Service) is { Length: > 0 } service:
                     read++;
-                    var scan = ScanOf(service);
+                    var scan = ScanOf(service, results: 1);
                     batch.Add(StagedResult.Of(scan.Service, scan.Source, ordinal++, raw, SourceRules.Default(scan.Source)));
                     break;
                 case ReportItem.Observed { Observation: var raw }:
@@ -70,7 +70,7 @@ internal sealed class ReportReading(ImportStaging staging)
         await FlushAsync();
         if (scans.Count == 0)
         {
-            ScanOf(request.Service.Length > 0 ? request.Service : NoService);
+            ScanOf(request.Service.Length > 0 ? request.Service : NoService, results: 0);
         }
 
         return new StagedReport([.. scans.Values], read, listed);
@@ -86,7 +86,7 @@ internal sealed class ReportReading(ImportStaging staging)
         void Reject(ReportItem.Rejected result)
         {
             read++;
-            var scan = ScanOf(request.Service.Length > 0 ? request.Service : NoService);
+            var scan = ScanOf(request.Service.Length > 0 ? request.Service : NoService, results: 1);
             rejected.Add(new StagedRejection(scan.Service, scan.Source, result.Pointer, result.Code, result.Reason));
             if (listed.Count < ListedRejections)
             {
@@ -95,12 +95,12 @@ internal sealed class ReportReading(ImportStaging staging)
         }
 
         // Several runs of one tool are one scan of a service; it failed if any of them did.
-        ScanSeen ScanOf(string service)
+        ScanSeen ScanOf(string service, int results)
         {
             var source = request.Source ?? SourceName(scanner.Tool);
             var known = scans.GetValueOrDefault((service, source))
-                ?? new ScanSeen(Guid.CreateVersion7(), service, source, scanner.Tool, scanner.Version, Failure: null);
-            return scans[(service, source)] = known with { Failure = known.Failure ?? scanner.Failure };
+                ?? new ScanSeen(Guid.CreateVersion7(), service, source, scanner.Tool, scanner.Version, Failure: null, Results: 0);
+            return scans[(service, source)] = known with { Failure = known.Failure ?? scanner.Failure, Results = known.Results + results };
         }
     }
 

@@ -48,7 +48,8 @@ create index finding_by_service  on vuln_center.finding (tenant, service, severi
 create index finding_by_status   on vuln_center.finding (tenant, status, severity desc, first_seen, id);
 create index finding_by_component on vuln_center.finding (tenant, component, severity desc, first_seen, id) where component is not null;
 create index finding_by_identifier on vuln_center.finding using gin (identifiers);
-create index finding_by_text on vuln_center.finding using gin (to_tsvector('simple', title || ' ' || rule || ' ' || coalesce(component, '')));
+create index finding_by_text on vuln_center.finding using gin (
+  to_tsvector('simple', translate(title || ' ' || rule || ' ' || coalesce(component, ''), '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~', '                                ')));
 
 -- When a finding was last seen is volatile: it touches no version and no entity tag. Updated in place (HOT).
 create table vuln_center.finding_seen (

@@ -1,0 +1,204 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using Wave16.VulnCenter.Contracts;
+
+namespace Wave16.VulnCenter.Tests.Imports;
+
+/// <summary>A raw result of static analysis in the normalized schema, of a small world in which things coincide often.</summary>
+internal sealed record ModelResult(string Rule, string Path, string? Snippet, int Line, string Title, string? Id, string? FirstPrint, string? SecondPrint, Severity Severity)
+{
+    public string Json { get; } = string.Concat(
+        "{", $"\"kind\":\"sast\",\"rule\":\"{Rule}\",\"title\":\"{Title}\",\"severity\":\"{Severity.ToString().ToLowerInvariant()}\"",
+        Id is null ? "" : $",\"id\":\"{Id}\"",
+        $",\"location\":{{\"path\":\"{Path}\",\"startLine\":{Line}{(Snippet is null ? "" : $",\"snippet\":\"{Snippet}\"")}}}",
+        $",\"fingerprints\":{{{string.Join(',', Prints(FirstPrint, SecondPrint))}}}",
+        "}");
+
+    public static ModelResult Random(Random random) => new(
+        Pick(random, "R1", "R2"), Pick(random, "a.cs", "b.cs"), Pick(random, null, "x()", "x()", "y()"), random.Next(1, 4), Pick(random, "t", "u"),
+        Pick(random, null, null, null, "7"), Pick(random, null, "A", "B"), Pick(random, null, null, "X", "Y"),
+        Pick(random, Severity.Low, Severity.High, Severity.Critical));
+
+    public static byte[] Report(IEnumerable<ModelResult> results) =>
+        Encoding.UTF8.GetBytes($"{{\"schemaVersion\":\"1\",\"source\":\"model\",\"findings\":[{string.Join(',', results.Select(result => result.Json))}]}}");
+
+    private static IEnumerable<string> Prints(string? first, string? second)
+    {
+        if (first is not null)
+        {
+            yield return $"\"one\":\"{first}\"";
+        }
+
+        if (second is not null)
+        {
+            yield return $"\"two\":\"{second}\"";
+        }
+    }
+
+    private static T Pick<T>(Random random, params T[] values) => values[random.Next(values.Length)];
+}
+
+/// <summary>The documented rules of recognition, in memory, one result at a time: what the import's SQL has to agree with.</summary>
+internal sealed class DedupModel
+{
+    private sealed class ModelFinding
+    {
+        public HashSet<string> Kinds { get; } = [];
+
+        public HashSet<string> Observations { get; } = [];
+
+        public FindingStatus Status { get; set; } = FindingStatus.Open;
+
+        public Severity Severity { get; set; }
+
+        public bool Regression { get; set; }
+    }
+
+    private sealed record Key(string Kind, string Value);
+
+    private sealed record Row(ModelResult Result, IReadOnlyList<Key> Keys)
+    {
+        public ModelFinding? Matched { get; set; }
+
+        /// <summary>Place of the deciding key, from 0.</summary>
+        public int? Place { get; set; }
+    }
+
+    private readonly Dictionary<Key, ModelFinding> _keys = [];
+    private readonly List<ModelFinding> _findings = [];
+
+    /// <summary>One line for each finding: status, severity, whether it is a regression, and its observations by payload hash.</summary>
+    public string Signature => string.Join('\n', _findings
+        .Select(f => $"{(int)f.Status} {(int)f.Severity} {(f.Regression ? 't' : 'f')} {string.Join(',', f.Observations.Order(StringComparer.Ordinal))}")
+        .Order(StringComparer.Ordinal));
+
+    /// <summary>Moves the finding that has this status, severity and payload hashes.</summary>
+    public void Move(FindingDetail moved, FindingStatus status)
+    {
+        var hashes = moved.Observations.Select(observation => observation.PayloadHash).Order(StringComparer.Ordinal).ToList();
+        var finding = _findings.First(f => f.Status == moved.Finding.Status && f.Severity == moved.Finding.Severity
+            && f.Observations.Select(observation => observation[..64]).Order(StringComparer.Ordinal).SequenceEqual(hashes));
+        finding.Status = status;
+        finding.Regression = finding.Regression && status != FindingStatus.Verified;
+    }
+
+    /// <summary>Raw results that made a finding, that were recognised, and findings that opened again.</summary>
+    public (long New, long Matched, long Reopened) Import(IReadOnlyList<ModelResult> report)
+    {
+        var rows = Keyed(report);
+        foreach (var row in rows)
+        {
+            for (var place = 0; place < row.Keys.Count && row.Matched is null; place++)
+            {
+                if (_keys.GetValueOrDefault(row.Keys[place]) is { } known && !row.Keys.Take(place).Any(better => known.Kinds.Contains(better.Kind)))
+                {
+                    (row.Matched, row.Place) = (known, place);
+                }
+            }
+        }
+
+        Dictionary<(ModelFinding, string Kind), Key> shown = [];
+        foreach (var row in rows.Where(row => row is { Matched: not null, Place: > 0 }))
+        {
+            var better = row.Keys.Take(row.Place ?? 0).DistinctBy(key => key.Kind).ToList();
+            var matched = row.Matched ?? throw new InvalidOperationException("Filtered.");
+            better.ForEach(key => shown.TryAdd((matched, key.Kind), key));
+            if (better.Exists(key => shown[(matched, key.Kind)] != key))
+            {
+                (row.Matched, row.Place) = (null, null);
+            }
+        }
+
+        long created = 0, reopened = 0;
+        List<(Row Row, ModelFinding Target)> learning = [];
+        List<(Row Row, ModelFinding Target)> targets = [];
+        foreach (var group in rows.GroupBy(row => row.Keys[0]).ToList())
+        {
+            var known = group.Where(row => row.Matched is not null).OrderBy(row => row.Place).Select(row => row.Matched).FirstOrDefault();
+            var target = known ?? new ModelFinding();
+            if (known is null)
+            {
+                _findings.Add(target);
+                created++;
+            }
+
+            foreach (var row in group)
+            {
+                targets.Add((row, target));
+                if (row.Matched != target || row.Place != 0)
+                {
+                    learning.Add((row, target));
+                }
+            }
+        }
+
+        foreach (var (key, target) in learning
+            .OrderBy(learned => rows.IndexOf(learned.Row))
+            .SelectMany(learned => learned.Row.Keys.Select((key, place) => (key, place, learned.Target)))
+            .OrderBy(learned => learned.place).Select(learned => (learned.key, learned.Target)))
+        {
+            if (_keys.TryAdd(key, target))
+            {
+                target.Kinds.Add(key.Kind);
+            }
+        }
+
+        foreach (var seen in targets.GroupBy(target => target.Target))
+        {
+            seen.Key.Severity = seen.Max(target => target.Row.Result.Severity);
+            if (seen.Key.Status is FindingStatus.Fixed or FindingStatus.Verified)
+            {
+                (seen.Key.Status, seen.Key.Regression) = (FindingStatus.Open, true);
+                reopened++;
+            }
+
+            foreach (var same in seen.GroupBy(target => target.Row.Result.Json))
+            {
+                var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(same.Key)));
+                seen.Key.Observations.UnionWith(Enumerable.Range(1, same.Count()).Select(n => string.Create(CultureInfo.InvariantCulture, $"{hash}:{n}")));
+            }
+        }
+
+        return (created, report.Count - created - reopened, reopened);
+    }
+
+    private static List<Row> Keyed(IReadOnlyList<ModelResult> report)
+    {
+        Dictionary<string, List<string>> places = [];
+        List<Row> rows = [];
+        foreach (var result in report)
+        {
+            var group = $"{result.Snippet}|{result.Rule}|{result.Path}";
+            var position = $"{result.Line}|{result.Title}";
+            if (!places.TryGetValue(group, out var positions))
+            {
+                places[group] = positions = [];
+            }
+
+            if (!positions.Contains(position))
+            {
+                positions.Add(position);
+            }
+
+            var occurrence = positions.IndexOf(position);
+            List<Key> keys = [];
+            foreach (var (algorithm, value) in ((string, string?)[])[("id", result.Id), ("one", result.FirstPrint), ("two", result.SecondPrint)])
+            {
+                if (value is not null)
+                {
+                    keys.Add(new Key($"fingerprint:{algorithm}", $"{result.Rule}|{result.Path}|{value}"));
+                }
+            }
+
+            if (result.Snippet is not null)
+            {
+                keys.Add(new Key("sast", $"{group}|{occurrence}"));
+            }
+
+            rows.Add(new Row(result, keys.Count > 0 ? keys : [new Key("position", $"{group}|{occurrence}")]));
+        }
+
+        return rows;
+    }
+}
