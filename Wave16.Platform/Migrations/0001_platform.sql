@@ -96,6 +96,8 @@ create table platform.idempotency (
 create index idempotency_expiry on platform.idempotency (expires_at);
 
 -- Audit leaves: append-only, written in the transaction of what they tell of. hash = SHA-256(0x00 || canonical).
+-- entity_version 0 is a refused attempt: it changed nothing and is in no entity's chain. covers is the kind of the
+-- entities that a set-based write changed, whose next leaves name this one as their previous.
 create table platform.audit_leaf (
   epoch          int         not null,
   xid            xid8        not null default pg_current_xact_id(),
@@ -106,6 +108,7 @@ create table platform.audit_leaf (
   at             timestamptz not null,
   actor          text        not null,
   action         text        not null,
+  covers         text,
   canonical      text        not null,
   hash           bytea       not null check (octet_length(hash) = 32),
   primary key (epoch, xid, id)
@@ -113,20 +116,30 @@ create table platform.audit_leaf (
 create index audit_leaf_entity on platform.audit_leaf (tenant, entity, entity_version);
 create index audit_leaf_time   on platform.audit_leaf (tenant, at);
 create unique index audit_leaf_id on platform.audit_leaf (id);
+create index audit_leaf_covering on platform.audit_leaf (hash) where covers is not null;
 
--- The RFC 6962 log over the leaves, appended to by one sealer.
+-- The RFC 6962 log over the leaves, appended to by one sealer. seq counts from 0; a head signs the first tree_size entries.
 create table platform.audit_entry (
-  seq     bigint primary key,
+  seq     bigint primary key check (seq >= 0),
   leaf_id bigint not null unique,
   hash    bytea  not null check (octet_length(hash) = 32)
 );
+-- Complete subtrees over 256, 65536, … entries (level 8, 16, …), so that a proof reads a few hundred hashes and not the log.
+create table platform.audit_node (
+  level int    not null,
+  index bigint not null,
+  hash  bytea  not null check (octet_length(hash) = 32),
+  primary key (level, index)
+);
 create table platform.audit_head (
   tree_size bigint      primary key,
+  epoch     int         not null references platform.epoch,
   root_hash bytea       not null check (octet_length(root_hash) = 32),
   signed_at timestamptz not null,
   key_id    text        not null,
   signature bytea       not null
 );
+-- Where the sealer is: the last leaf it took, and the frontier of the tree. Every append is conditional on this row.
 create table platform.audit_sealer (
   singleton bool    primary key default true check (singleton),
   epoch     int     not null,

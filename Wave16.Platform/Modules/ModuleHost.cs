@@ -5,6 +5,7 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Npgsql;
 using Orleans.Dashboard;
+using Wave16.Platform.Audit;
 using Wave16.Platform.Store;
 using Wave16.ServiceDefaults;
 
@@ -29,19 +30,35 @@ public static class ModuleHost
             return await MigrateAsync(app);
         }
 
+        if (args.Contains("--new-epoch", StringComparer.Ordinal))
+        {
+            return await BeginNewEpochAsync(app);
+        }
+
         await app.RunAsync();
         return 0;
     }
 
     /// <summary>Brings every hosted module's schema up and starts nothing: the job of an init container or of an operator.</summary>
     /// <returns>0, or 1 with the reason on standard error.</returns>
-    public static async Task<int> MigrateAsync(WebApplication app)
+    public static Task<int> MigrateAsync(WebApplication app) =>
+        ForEachModuleAsync(app, (module, cancellation) => app.Services.GetRequiredKeyedService<Migrator>(module).MigrateAsync(cancellation));
+
+    /// <summary>Begins a new epoch in every hosted module's store, and starts nothing: a step of every restore, before the first start.</summary>
+    /// <returns>0, or 1 with the reason on standard error.</returns>
+    public static Task<int> BeginNewEpochAsync(WebApplication app) => ForEachModuleAsync(app, async (module, cancellation) =>
+    {
+        var epoch = await StoreEpochs.BeginNewAsync(app.Services.GetRequiredKeyedService<ModuleDatabase>(module), cancellation);
+        await Console.Out.WriteLineAsync($"{module}: store epoch {epoch.Number} ({epoch.Token})");
+    });
+
+    private static async Task<int> ForEachModuleAsync(WebApplication app, Func<string, CancellationToken, Task> run)
     {
         foreach (var module in app.Services.GetRequiredService<HostedModules>().Modules)
         {
             try
             {
-                await app.Services.GetRequiredKeyedService<Migrator>(module.Name).MigrateAsync(app.Lifetime.ApplicationStopping);
+                await run(module.Name, app.Lifetime.ApplicationStopping);
             }
             catch (Exception failure) when (failure is NpgsqlException or MigrationFailedException or InvalidOperationException)
             {
@@ -93,6 +110,7 @@ public static class ModuleHost
         {
             var endpoints = app.MapGroup("").WithGroupName(module.Name);
             ModuleEndpoint.Apply(endpoints, module.Name);
+            endpoints.MapAudit(module.Name);
             module.MapEndpoints(endpoints);
         }
 

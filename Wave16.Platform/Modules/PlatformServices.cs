@@ -1,5 +1,6 @@
 using System.Reflection;
 using Microsoft.Extensions.DependencyInjection;
+using Wave16.Platform.Audit;
 using Wave16.Platform.Events;
 using Wave16.Platform.Http;
 using Wave16.Platform.Store;
@@ -18,9 +19,11 @@ internal static class PlatformServices
         {
             var outbox = services.GetRequiredKeyedService<OutboxSignal>(module.Name);
             var deadlines = services.GetRequiredKeyedService<WakeUp>(WorkRegistration.DeadlinesOf(module));
+            var audit = services.GetRequiredKeyedService<AuditSignal>(module.Name);
             return new SaveTail(services.GetRequiredKeyedService<ModuleDatabase>(module.Name), module.Routes, saved: change =>
             {
                 outbox.Committed(change);
+                audit.Committed();
                 if (DueSweeper.IsSoon(change))
                 {
                     deadlines.Ring();
@@ -35,5 +38,6 @@ internal static class PlatformServices
         module.AddJobs();
         module.AddDueWork();
         module.AddIdempotency();
+        module.AddAudit();
     }
 }

@@ -29,6 +29,12 @@ public sealed record EntityChange
     /// <summary>What was done, for the audit log: <c>finding.triage</c>.</summary>
     public required string Action { get; init; }
 
+    /// <summary>
+    /// For a set-based write: the kind of the entities it changed. Their audit hash becomes that of this leaf, and
+    /// <see cref="Details"/> carries a <see cref="CoveredRows.Digest"/> of them.
+    /// </summary>
+    public string? Covers { get; init; }
+
     /// <summary>JSON with what an auditor needs to know of the change. No secrets, no personal data.</summary>
     public required JsonElement Details { get; init; }
 
@@ -63,26 +69,36 @@ public sealed record DueChange(string Kind, long Generation, DateTimeOffset? Due
 public static class AuditLeaf
 {
     /// <summary>JSON with a fixed member order; <c>prev</c> is the entity's previous leaf hash in lower-case hexadecimal.</summary>
-    public static string Canonical(EntityChange change)
+    public static string Canonical(EntityChange change) => Canonical(
+        change.Tenant, change.EntityKey, change.Version, change.At, change.Actor, change.Action, change.CommandId, change.Covers, change.Details,
+        change.PreviousAuditHash is { } previous ? Convert.ToHexStringLower(previous.Span) : "");
+
+    internal static string Canonical(
+        string tenant, string entity, long version, DateTimeOffset at, string actor, string action, string? command, string? covers, JsonElement details, string previous)
     {
         using var buffer = new MemoryStream(512);
         using (var json = new Utf8JsonWriter(buffer))
         {
             json.WriteStartObject();
-            json.WriteString("tenant", change.Tenant);
-            json.WriteString("entity", change.EntityKey);
-            json.WriteNumber("version", change.Version);
-            json.WriteString("at", change.At.ToUniversalTime());
-            json.WriteString("actor", change.Actor);
-            json.WriteString("action", change.Action);
-            if (change.CommandId is { } command)
+            json.WriteString("tenant", tenant);
+            json.WriteString("entity", entity);
+            json.WriteNumber("version", version);
+            json.WriteString("at", at.ToUniversalTime());
+            json.WriteString("actor", actor);
+            json.WriteString("action", action);
+            if (command is not null)
             {
                 json.WriteString("command", command);
             }
 
+            if (covers is not null)
+            {
+                json.WriteString("covers", covers);
+            }
+
             json.WritePropertyName("details");
-            change.Details.WriteTo(json);
-            json.WriteString("prev", change.PreviousAuditHash is { } previous ? Convert.ToHexStringLower(previous.Span) : "");
+            details.WriteTo(json);
+            json.WriteString("prev", previous);
             json.WriteEndObject();
         }
 

@@ -12,7 +12,7 @@ namespace Wave16.Platform.Store;
 /// </summary>
 public sealed class SaveTail
 {
-    private const int ParameterCount = 23;
+    private const int ParameterCount = 24;
     private readonly ModuleDatabase _database;
     private readonly EventRoutes _routes;
     private readonly Action<EntityChange>? _saved;
@@ -61,8 +61,8 @@ public sealed class SaveTail
               from u, unnest({P(8)}::text[], {P(9)}::text[]) with ordinality as d(event_id, destination, ordinal)
               order by d.ordinal
             ), tail_audit as (
-              insert into platform.audit_leaf (epoch, tenant, entity, entity_version, at, actor, action, canonical, hash)
-              select {P(10)}, {P(0)}, {P(11)}, {P(2)}, {P(3)}, {P(12)}, {P(13)}, {P(14)}, {P(15)} from u
+              insert into platform.audit_leaf (epoch, tenant, entity, entity_version, at, actor, action, covers, canonical, hash)
+              select {P(10)}, {P(0)}, {P(11)}, {P(2)}, {P(3)}, {P(12)}, {P(13)}, {P(23)}, {P(14)}, {P(15)} from u
             ), tail_command as (
               insert into platform.command (at, tenant, entity, command_id, answer)
               select {P(3)}, {P(0)}, {P(11)}, {P(16)}, {P(17)} from u where {P(16)}::text is not null
@@ -143,6 +143,7 @@ public sealed class SaveTail
         Texts([.. set.Select(due => due.Kind)]);
         parameters.Add(new NpgsqlParameter<long[]> { TypedValue = [.. set.Select(due => due.Generation)] });
         parameters.Add(new NpgsqlParameter<DateTimeOffset[]> { TypedValue = [.. set.Select(due => due.DueAt.GetValueOrDefault().ToUniversalTime())] });
+        Text(change.Covers);
         Debug.Assert(parameters.Count - before == ParameterCount, "Sql and AddParameters name the same parameters.");
         return hash;
 

@@ -17,12 +17,17 @@ public sealed class SetSave(ModuleDatabase database, SaveTail tail, EventRoutes 
 {
     private static readonly string Covering = $"with u as (select 1){SaveTail.Sql(1)}";
 
-    /// <summary>Writes the covering entity's leaf, events and answer. Its audit hash is <see cref="AuditLeaf.Hash"/> of its canonical form.</summary>
-    public async Task WriteAsync(NpgsqlConnection connection, EntityChange covering, CancellationToken cancellation)
+    /// <summary>Writes the covering entity's leaf, events and answer.</summary>
+    /// <param name="connection">In the transaction of the write.</param>
+    /// <param name="covering"><see cref="EntityChange.Covers"/> names the kind of the changed entities.</param>
+    /// <param name="cancellation">Leaves the transaction as it is.</param>
+    /// <returns>The leaf's hash: the audit hash of every entity that was changed.</returns>
+    public async Task<byte[]> WriteAsync(NpgsqlConnection connection, EntityChange covering, CancellationToken cancellation)
     {
         await using var command = new NpgsqlCommand(Covering, connection);
-        tail.AddParameters(command.Parameters, covering);
+        var hash = tail.AddParameters(command.Parameters, covering);
         await command.ExecuteNonQueryAsync(cancellation);
+        return hash;
     }
 
     /// <summary>Writes the events of many entities of one tenant, in the order given, with their deliveries.</summary>

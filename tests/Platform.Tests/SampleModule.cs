@@ -40,6 +40,9 @@ internal sealed class SampleModule(Action<ModuleBuilder>? services = null, Actio
 /// <summary>One replica of the sample module, without web server and silo.</summary>
 internal sealed class SampleHost : IAsyncDisposable
 {
+    /// <summary>A P-256 key for all replicas of the tests' process.</summary>
+    public static readonly string AuditKey = System.Security.Cryptography.ECDsa.Create(System.Security.Cryptography.ECCurve.NamedCurves.nistP256).ExportPkcs8PrivateKeyPem();
+
     private readonly IHost _host;
 
     private SampleHost(IHost host) => _host = host;
@@ -50,10 +53,12 @@ internal sealed class SampleHost : IAsyncDisposable
 
     public ModuleDatabase Database => Get<ModuleDatabase>();
 
+    public System.Diagnostics.Metrics.IMeterFactory MeterFactory => _host.Services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>();
+
     public static SampleHost Build(string connectionString, TimeProvider clock, Action<ModuleBuilder> services)
     {
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { EnvironmentName = Environments.Development });
-        builder.Configuration.AddInMemoryCollection([new($"ConnectionStrings:{SampleModule.ModuleName}-db", connectionString)]);
+        builder.Configuration.AddInMemoryCollection([new($"ConnectionStrings:{SampleModule.ModuleName}-db", connectionString), new("Audit:SigningKey", AuditKey)]);
         builder.Services.AddSingleton(clock);
         builder.Services.AddMetrics();
         builder.Services.AddSingleton<DependencyHealth>();

@@ -36,6 +36,7 @@ internal sealed class WebSample : IAsyncDisposable
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Logging.ClearProviders();
         builder.Configuration[$"ConnectionStrings:{SampleModule.ModuleName}-db"] = connectionString;
+        builder.Configuration["Audit:SigningKey"] = SampleHost.AuditKey;
         builder.Services.AddSingleton(clock);
         builder.AddServiceDefaults();
         builder.Services.AddScopes(new Scope(Write, SampleModule.ModuleName, "write tickets", Access.Operator));

@@ -17,7 +17,7 @@ internal sealed record StagedScan(
 internal sealed record MergeResult(ScanResult Scan, IReadOnlyList<ImportedItem>? Items);
 
 /// <summary>What the audit log says of a scan; <paramref name="Digest"/> is over <c>finding:version:change</c> lines in id order.</summary>
-internal sealed record ScanAudit(string Covers, string Digest, string Report, int RuleSet, ScanResult Result);
+internal sealed record ScanAudit(string Digest, string Report, int RuleSet, ScanResult Result);
 
 /// <summary>
 /// Merges a staged report into the findings of its service: one transaction, under an advisory lock on (tenant, service)
@@ -132,8 +132,9 @@ internal sealed class ImportMerge(
         At = now,
         Actor = scan.Actor,
         Action = "scan.imported",
+        Covers = "finding",
         Details = JsonSerializer.SerializeToElement(
-            new ScanAudit("finding", digest, Convert.ToHexStringLower(scan.ReportDigest), scan.RuleSet, result), VulnCenterJson.Default.ScanAudit),
+            new ScanAudit(digest, Convert.ToHexStringLower(scan.ReportDigest), scan.RuleSet, result), VulnCenterJson.Default.ScanAudit),
         Events =
         [
             new NewEvent(VulnCenterEvents.ScanImported, JsonSerializer.Serialize(

@@ -1,0 +1,198 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+using Wave16.Platform.Store;
+
+namespace Wave16.Platform.Audit;
+
+/// <summary>
+/// Records in the audit log what somebody tried and was refused. Registered once per module, keyed by its name. Bounded: per
+/// caller twenty leaves a minute; what is over that is counted, and the count recorded.
+/// </summary>
+public sealed class RefusedAttempts
+{
+    /// <summary>Leaves per caller and <see cref="Period"/>.</summary>
+    internal const int PerPeriod = 20;
+
+    /// <summary>Callers that are told apart; the rest of a tenant's share one window.</summary>
+    internal const int MaxCallers = 10_000;
+
+    internal static readonly TimeSpan Period = TimeSpan.FromMinutes(1);
+
+    private const int MaxLength = 200;
+    private const string EveryoneElse = "*";
+
+    private readonly ModuleDatabase _database;
+    private readonly AuditSignal _signal;
+    private readonly TimeProvider _clock;
+    private readonly ILogger<RefusedAttempts> _log;
+    private readonly Lock _gate = new();
+    private readonly Dictionary<(string Tenant, string Actor), Window> _windows = [];
+
+    internal RefusedAttempts(ModuleDatabase database, AuditSignal signal, TimeProvider clock, ILogger<RefusedAttempts> log)
+    {
+        _database = database;
+        _signal = signal;
+        _clock = clock;
+        _log = log;
+    }
+
+    /// <summary>Writes a leaf of its own, outside any save. Returns when it is durable, or when it has been counted instead.</summary>
+    /// <param name="tenant">Whose log it is part of.</param>
+    /// <param name="actor">Who tried: a subject from a token.</param>
+    /// <param name="action">What was tried: <c>finding.triage</c>, or the endpoint.</param>
+    /// <param name="target">On what: <c>finding/123</c>. Nothing personal; at most 200 characters are kept.</param>
+    /// <param name="code">The problem code that was answered.</param>
+    /// <param name="cancellation">Pass none on behalf of a caller: who hangs up is recorded all the same.</param>
+    public async Task RecordAsync(string tenant, string actor, string action, string target, string code, CancellationToken cancellation)
+    {
+        var window = Enter(tenant, actor, out var isCounted);
+        if (isCounted)
+        {
+            return;
+        }
+
+        try
+        {
+            await WriteAsync(tenant, actor, action, target, new { refused = Clean(code) }, cancellation);
+        }
+        catch (NpgsqlException failure)
+        {
+            // The refusal itself must not fail for this; the count is written when the store is back.
+            _log.LogWarning(failure, "{Module}: a refused attempt could not be recorded and is counted", _database.Module);
+            Interlocked.Increment(ref window.Suppressed);
+        }
+    }
+
+    /// <summary>Writes the counts of windows that are over.</summary>
+    internal async Task FlushAsync(bool all, CancellationToken cancellation)
+    {
+        if (!_database.IsReady)
+        {
+            return;
+        }
+
+        foreach (var (key, window) in Over(all))
+        {
+            var suppressed = Interlocked.Exchange(ref window.Suppressed, 0);
+            if (suppressed == 0)
+            {
+                continue;
+            }
+
+            try
+            {
+                await WriteAsync(key.Tenant, key.Actor, "attempts.suppressed", "attempts/" + key.Actor, new { suppressed, since = window.Since }, cancellation);
+            }
+            catch (NpgsqlException failure)
+            {
+                _log.LogWarning(failure, "{Module}: {Count} refused attempts could not be recorded yet", _database.Module, suppressed);
+                Keep(key, window, suppressed);
+            }
+        }
+    }
+
+    private Window Enter(string tenant, string actor, out bool isCounted)
+    {
+        lock (_gate)
+        {
+            var key = _windows.ContainsKey((tenant, actor)) || _windows.Count < MaxCallers ? (tenant, actor) : (tenant, EveryoneElse);
+            if (!_windows.TryGetValue(key, out var window))
+            {
+                window = new Window(_clock.GetUtcNow());
+                _windows.Add(key, window);
+            }
+
+            isCounted = window.Recorded >= PerPeriod || !_database.IsReady;
+            if (isCounted)
+            {
+                Interlocked.Increment(ref window.Suppressed);
+            }
+            else
+            {
+                window.Recorded++;
+            }
+
+            return window;
+        }
+    }
+
+    private List<KeyValuePair<(string Tenant, string Actor), Window>> Over(bool all)
+    {
+        lock (_gate)
+        {
+            var now = _clock.GetUtcNow();
+            var over = _windows.Where(window => all || now - window.Value.Since >= Period).ToList();
+            foreach (var window in over)
+            {
+                _windows.Remove(window.Key);
+            }
+
+            return over;
+        }
+    }
+
+    private void Keep((string Tenant, string Actor) key, Window window, long suppressed)
+    {
+        lock (_gate)
+        {
+            if (!_windows.TryAdd(key, window))
+            {
+                window = _windows[key];
+            }
+
+            Interlocked.Add(ref window.Suppressed, suppressed);
+        }
+    }
+
+    private async Task WriteAsync<TDetails>(string tenant, string actor, string action, string target, TDetails details, CancellationToken cancellation)
+    {
+        (actor, action, target) = (Clean(actor), Clean(action), Clean(target));
+        // To the microsecond, as the store keeps it.
+        var at = new DateTimeOffset(_clock.GetUtcNow().UtcTicks / TimeSpan.TicksPerMicrosecond * TimeSpan.TicksPerMicrosecond, TimeSpan.Zero);
+        var canonical = AuditLeaf.Canonical(tenant, target, version: 0, at, actor, action, command: null, covers: null, JsonSerializer.SerializeToElement(details), previous: "");
+        await using var command = _database.DataSource.CreateCommand("""
+            insert into platform.audit_leaf (epoch, tenant, entity, entity_version, at, actor, action, canonical, hash)
+            values ($1, $2, $3, 0, $4, $5, $6, $7, $8)
+            """);
+        command.CommandTimeout = 5;
+        command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = _database.Epoch.Number });
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = target });
+        command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = at });
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = actor });
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = action });
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = canonical });
+        command.Parameters.Add(new NpgsqlParameter<byte[]> { TypedValue = AuditLeaf.Hash(canonical) });
+        await command.ExecuteNonQueryAsync(cancellation);
+        _signal.Committed();
+    }
+
+    // From outside, so anything: what the store cannot hold, and what a terminal would obey, becomes U+FFFD.
+    private static string Clean(string text)
+    {
+        var clean = new StringBuilder(Math.Min(text.Length, MaxLength));
+        foreach (var rune in text.EnumerateRunes())
+        {
+            if (clean.Length + rune.Utf16SequenceLength > MaxLength)
+            {
+                break;
+            }
+
+            clean.Append(Rune.GetUnicodeCategory(rune) is UnicodeCategory.Control ? "\uFFFD" : rune.ToString());
+        }
+
+        return clean.ToString();
+    }
+
+    private sealed class Window(DateTimeOffset since)
+    {
+        public long Suppressed;
+
+        public DateTimeOffset Since { get; } = since;
+
+        public int Recorded { get; set; }
+    }
+}
