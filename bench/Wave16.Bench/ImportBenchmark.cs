@@ -64,18 +64,19 @@ internal static class ImportBenchmark
         table.Add("identical report again", $"{identical.Median:F2}", identical.Range(), $"{identical.Median / floor.Median:F1}");
         table.Add("again, another timestamp", $"{timestamp.Median:F2}", timestamp.Range(), $"{timestamp.Median / floor.Median:F1}");
         table.Print();
-        await CountStatementsAsync(hosted, small, report, cancellation);
+        await CountStatementsAsync(hosted, database, small, report, cancellation);
     }
 
-    private static async Task CountStatementsAsync(Hosted hosted, string small, string large, CancellationToken cancellation)
+    private static async Task CountStatementsAsync(Hosted hosted, NpgsqlDataSource database, string small, string large, CancellationToken cancellation)
     {
-        var table = new Table("import: SQL statements of one request and its job", "findings", "statements", "COPY batches");
+        var table = new Table("import: SQL statements of one request and its job", "findings", "statements", "COPY batches of 5,000", "later, delivering its events");
         foreach (var (path, findings) in new[] { (small, Findings / 10), (large, Findings) })
         {
             using var client = await hosted.ClientAsync($"count-{findings}", cancellation);
             using var count = new StatementCount();
             Expect(findings, (await client.ImportAsync(path, cancellation)).New);
-            table.Add($"{findings:N0}", $"{count.Statements}", $"{count.Copies}");
+            await RestAsync(database, cancellation);
+            table.Add($"{findings:N0}", $"{count.Statements}", $"{count.Copies}", $"{count.InDeliveries}");
         }
 
         table.Print();

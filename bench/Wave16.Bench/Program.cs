@@ -4,6 +4,7 @@ Dictionary<string, Func<Ground, CancellationToken, Task>> benchmarks = new(Strin
 {
     ["import"] = ImportBenchmark.RunAsync,
     ["import-200mb"] = LargeImportBenchmark.RunAsync,
+    ["pipeline"] = PipelineBenchmark.RunAsync,
 };
 
 if (args is not [var name] || (name != "all" && !benchmarks.ContainsKey(name)))
