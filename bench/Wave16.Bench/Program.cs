@@ -5,6 +5,7 @@ Dictionary<string, Func<Ground, CancellationToken, Task>> benchmarks = new(Strin
     ["import"] = ImportBenchmark.RunAsync,
     ["import-200mb"] = LargeImportBenchmark.RunAsync,
     ["pipeline"] = PipelineBenchmark.RunAsync,
+    ["events"] = EventsBenchmark.RunAsync,
 };
 
 if (args is not [var name] || (name != "all" && !benchmarks.ContainsKey(name)))
