@@ -31,7 +31,7 @@ public sealed record EntityChange
 
     /// <summary>
     /// For a set-based write: the kind of the entities it changed. Their audit hash becomes that of this leaf, and
-    /// <see cref="Details"/> carries a <see cref="CoveredRows.Digest"/> of them.
+    /// <see cref="Details"/> carries a digest of them.
     /// </summary>
     public string? Covers { get; init; }
 

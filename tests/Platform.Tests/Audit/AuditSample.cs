@@ -3,7 +3,6 @@ using Wave16.Platform.Audit;
 using Wave16.Platform.Modules;
 using Wave16.Platform.Store;
 using Wave16.Platform.Tests.Store;
-using Wave16.Testing;
 
 namespace Wave16.Platform.Tests.Audit;
 
@@ -30,8 +29,8 @@ internal sealed class AuditSample : IAsyncDisposable
 
     public TicketStore Tickets => new(Database, _host.Get<SaveTail>());
 
-    public static async Task<AuditSample> StartAsync(PostgresFixture postgres, TimeProvider? clock = null, Action<ModuleBuilder>? services = null) =>
-        await OpenAsync(await SampleModule.DatabaseAsync(postgres), clock, services);
+    public static async Task<AuditSample> StartAsync(AuditCluster cluster, TimeProvider? clock = null, Action<ModuleBuilder>? services = null) =>
+        await OpenAsync(await SampleModule.DatabaseAsync(cluster.Postgres), clock, services);
 
     public static async Task<AuditSample> OpenAsync(string connectionString, TimeProvider? clock = null, Action<ModuleBuilder>? services = null)
     {
@@ -40,7 +39,14 @@ internal sealed class AuditSample : IAsyncDisposable
         return new AuditSample(host, connectionString);
     }
 
-    public Task<long> SealAsync() => Sealer.SealPendingAsync(Cancellation);
+    /// <summary>Seals all that is committed, also when the server's own work (autovacuum) holds it up for a moment.</summary>
+    public async Task<long> SealAsync()
+    {
+        var appended = await Sealer.SealPendingAsync(Cancellation);
+        while (await ScalarAsync<bool>("select exists (select from platform.audit_leaf l where not exists (select from platform.audit_entry e where e.leaf_id = l.id))"))
+            appended += await Sealer.SealPendingAsync(Cancellation);
+        return appended;
+    }
 
     public Task<AuditReport> VerifyAsync(string tenant = "acme") => _host.Get<AuditVerifier>().VerifyAsync(tenant, Cancellation);
 

@@ -1,10 +1,10 @@
 using Wave16.Platform.Audit;
-using Wave16.Testing;
 
 namespace Wave16.Platform.Tests.Audit;
 
 /// <summary>Proofs from the stored log, checked by the recursive implementation of these tests.</summary>
-public sealed class ProofTests(PostgresFixture postgres)
+[Collection(AuditCluster.Name)]
+public sealed class ProofTests(AuditCluster cluster)
 {
     private const int Leaves = 66_100;
 
@@ -13,7 +13,7 @@ public sealed class ProofTests(PostgresFixture postgres)
     [Fact]
     public async Task Proofs_over_entries_and_kept_subtrees_lead_to_the_root()
     {
-        await using var sample = await AuditSample.StartAsync(postgres);
+        await using var sample = await AuditSample.StartAsync(cluster);
         await sample.InsertLeavesAsync(1, Leaves);
         await sample.SealAsync();
         byte[][] hashes = [.. await sample.HashesAsync()];
@@ -43,7 +43,7 @@ public sealed class ProofTests(PostgresFixture postgres)
     [Fact]
     public async Task A_proof_over_a_hash_that_is_gone_is_not_made_up()
     {
-        await using var sample = await AuditSample.StartAsync(postgres);
+        await using var sample = await AuditSample.StartAsync(cluster);
         await sample.InsertLeavesAsync(1, 10);
         await sample.SealAsync();
         await sample.ExecuteAsync("delete from platform.audit_entry where seq = 3");

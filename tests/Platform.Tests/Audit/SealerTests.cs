@@ -8,11 +8,11 @@ using Wave16.Platform.Audit;
 using Wave16.Platform.Store;
 using Wave16.Platform.Tests.Store;
 using Wave16.ServiceDefaults;
-using Wave16.Testing;
 
 namespace Wave16.Platform.Tests.Audit;
 
-public sealed class SealerTests(PostgresFixture postgres)
+[Collection(AuditCluster.Name)]
+public sealed class SealerTests(AuditCluster cluster)
 {
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -20,7 +20,7 @@ public sealed class SealerTests(PostgresFixture postgres)
     public async Task Every_leaf_of_eight_writers_who_commit_late_is_sealed_once_while_two_replicas_seal()
     {
         const int writers = 8, saves = 40;
-        await using var sample = await AuditSample.StartAsync(postgres);
+        await using var sample = await AuditSample.StartAsync(cluster);
         await using var other = await AuditSample.OpenAsync(sample.ConnectionString);
         using var writing = new CancellationTokenSource();
 
@@ -62,13 +62,13 @@ public sealed class SealerTests(PostgresFixture postgres)
     [Fact]
     public async Task A_leaf_waits_until_every_transaction_that_began_before_it_has_ended()
     {
-        await using var sample = await AuditSample.StartAsync(postgres);
+        await using var sample = await AuditSample.StartAsync(cluster);
         await using var late = await sample.Database.OpenAsync(Cancellation);
         await using var held = await late.BeginTransactionAsync(Cancellation);
         await sample.InsertLeafAsync(late, "first");
         await sample.SaveAsync("second", versions: 1);
 
-        Assert.Equal(0, await sample.SealAsync());
+        Assert.Equal(0, await sample.Sealer.SealPendingAsync(Cancellation));
         await held.CommitAsync(Cancellation);
 
         Assert.Equal(2, await sample.SealAsync());
@@ -78,7 +78,7 @@ public sealed class SealerTests(PostgresFixture postgres)
     [Fact]
     public async Task A_sealer_whose_connection_is_cut_in_the_middle_of_an_append_leaves_a_log_that_goes_on()
     {
-        await using var sample = await AuditSample.StartAsync(postgres);
+        await using var sample = await AuditSample.StartAsync(cluster);
         await sample.SaveAsync("T-1", versions: 5);
         await using var observer = new NpgsqlConnection(sample.ConnectionString);
         await observer.OpenAsync(Cancellation);
@@ -105,7 +105,7 @@ public sealed class SealerTests(PostgresFixture postgres)
     [Fact]
     public async Task A_restarted_replica_goes_on_where_the_log_stands()
     {
-        await using var before = await AuditSample.StartAsync(postgres);
+        await using var before = await AuditSample.StartAsync(cluster);
         await before.InsertLeavesAsync(1, 300);
         await before.SealAsync();
         await using var after = await AuditSample.OpenAsync(before.ConnectionString);
@@ -122,7 +122,7 @@ public sealed class SealerTests(PostgresFixture postgres)
     [Fact]
     public async Task A_started_replica_seals_what_is_saved_without_being_told_to()
     {
-        var connectionString = await SampleModule.DatabaseAsync(postgres);
+        var connectionString = await SampleModule.DatabaseAsync(cluster.Postgres);
         await using var entries = await TableChanges.ListenAsync(connectionString, "platform.audit_entry", "select from platform.audit_entry");
         await using var sample = await SampleHost.StartAsync(connectionString, TimeProvider.System, _ => { });
 
@@ -134,7 +134,7 @@ public sealed class SealerTests(PostgresFixture postgres)
     [Fact]
     public async Task A_head_is_a_signed_note_that_its_public_key_verifies()
     {
-        await using var sample = await AuditSample.StartAsync(postgres, new FakeTimeProvider(new DateTimeOffset(2026, 3, 1, 12, 0, 0, 123, TimeSpan.Zero)));
+        await using var sample = await AuditSample.StartAsync(cluster, new FakeTimeProvider(new DateTimeOffset(2026, 3, 1, 12, 0, 0, 123, TimeSpan.Zero)));
         await sample.SaveAsync("T-1", versions: 3);
         await sample.SealAsync();
 
@@ -189,7 +189,7 @@ public sealed class SealerTests(PostgresFixture postgres)
     [Fact]
     public async Task A_new_epoch_is_refused_while_the_module_runs()
     {
-        await using var running = await AuditSample.StartAsync(postgres);
+        await using var running = await AuditSample.StartAsync(cluster);
         await using var connected = await running.Database.OpenAsync(Cancellation);
 
         var refused = await Assert.ThrowsAsync<InvalidOperationException>(() => StoreEpochs.BeginNewAsync(running.Database, Cancellation));
@@ -202,12 +202,12 @@ public sealed class SealerTests(PostgresFixture postgres)
     public async Task An_open_writing_transaction_that_holds_the_log_up_for_a_minute_is_reported_and_measured()
     {
         var clock = new FakeTimeProvider(new DateTimeOffset(2026, 3, 1, 12, 0, 30, TimeSpan.Zero));
-        await using var sample = await AuditSample.StartAsync(postgres, clock);
+        await using var sample = await AuditSample.StartAsync(cluster, clock);
         await using var late = await sample.Database.OpenAsync(Cancellation);
         await using var held = await late.BeginTransactionAsync(Cancellation);
         await sample.InsertLeafAsync(late, "held");
         await sample.SaveAsync("T-1", versions: 1);
-        await sample.SealAsync();
+        await sample.Sealer.SealPendingAsync(Cancellation);
 
         await sample.Sealer.ReportAsync(Cancellation);
         Assert.Equal(DependencyState.Healthy, State());
@@ -244,7 +244,7 @@ public sealed class SealerTests(PostgresFixture postgres)
     [Fact]
     public async Task Entries_that_no_sealer_wrote_stop_the_sealer_and_not_the_writers()
     {
-        await using var sample = await AuditSample.StartAsync(postgres);
+        await using var sample = await AuditSample.StartAsync(cluster);
         await sample.ExecuteAsync("insert into platform.audit_entry (seq, leaf_id, hash) values (0, 4711, sha256('forged'))");
         await sample.SaveAsync("T-1", versions: 1);
 
@@ -257,7 +257,7 @@ public sealed class SealerTests(PostgresFixture postgres)
     /// <summary>A store as a restore leaves it: one leaf sealed and two not, with transaction ids this cluster has not reached.</summary>
     private async Task<AuditSample> RestoredAsync()
     {
-        var sample = await AuditSample.StartAsync(postgres);
+        var sample = await AuditSample.StartAsync(cluster);
         await sample.SaveAsync("T-1", versions: 1);
         await sample.SealAsync();
         await sample.SaveAsync("T-2", versions: 2);
