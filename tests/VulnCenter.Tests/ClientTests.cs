@@ -1,0 +1,62 @@
+using System.Net;
+using System.Text;
+using Wave16.VulnCenter.Contracts;
+
+namespace Wave16.VulnCenter.Tests;
+
+public sealed class ClientTests(VulnCenterHost host) : IClassFixture<VulnCenterHost>
+{
+    private static readonly Dictionary<string, string> Trivy = new(StringComparer.Ordinal) { ["format"] = "trivy", ["service"] = "shop api&co" };
+
+    [Fact]
+    public async Task The_client_imports_a_report_moves_its_worst_finding_through_its_life_and_imports_it_again()
+    {
+        using var http = await host.OperatorAsync("client");
+        var client = new VulnCenterClient(http);
+        var cancellation = TestContext.Current.CancellationToken;
+        await using var report = File.OpenRead(VulnCenterCalls.Fixture("trivy-shop-api.json"));
+        var first = await ImportAsync(client, report);
+        Assert.True(first.New > 0);
+
+        var page = await client.ListAsync(new Dictionary<string, string> { ["service"] = "shop api&co", ["limit"] = "5" }, cancellation);
+        var worst = page.Items[0];
+        Assert.Equal(("shop api&co", FindingStatus.Open, 1L), (worst.Service, worst.Status, worst.Version));
+        var version = worst.Version;
+        foreach (var change in (StatusChange[])
+        [
+            new(FindingStatus.Triaged), new(FindingStatus.Fixed, "upgraded"), new(FindingStatus.Verified, Evidence: new Evidence(Sha256: new string('a', 64))),
+        ])
+        {
+            var moved = await client.ChangeStatusAsync(worst.Id, version, change, cancellation: cancellation);
+            Assert.Equal((change.Status, version + 1), (moved.Finding.Status, moved.Finding.Version));
+            version = moved.Finding.Version;
+        }
+
+        report.Position = 0;
+        var second = await ImportAsync(client, report);
+
+        Assert.Equal((0L, 1L, 1L), (second.New, second.Reopened, second.FindingsChanged));
+        var reopened = await client.GetAsync(worst.Id, cancellation);
+        Assert.Equal((FindingStatus.Open, true), (reopened.Finding.Status, reopened.Finding.Regression));
+    }
+
+    [Fact]
+    public async Task What_is_refused_has_its_status_and_its_code()
+    {
+        using var http = await host.OperatorAsync("client-refused");
+        var client = new VulnCenterClient(http);
+        using var broken = new MemoryStream(Encoding.UTF8.GetBytes("{\"SchemaVersion\":2,"));
+        var unreadable = await Assert.ThrowsAsync<VulnCenterException>(() => client.ImportAsync(Trivy, broken, cancellation: TestContext.Current.CancellationToken));
+        var missing = await Assert.ThrowsAsync<VulnCenterException>(() => client.GetAsync(Guid.Empty, TestContext.Current.CancellationToken));
+        Assert.Equal((HttpStatusCode.UnprocessableEntity, "import.report-unreadable"), (unreadable.Status, unreadable.Code));
+        Assert.Equal(HttpStatusCode.NotFound, missing.Status);
+    }
+
+    private static async Task<ImportResult> ImportAsync(VulnCenterClient client, Stream report)
+    {
+        var import = await client.WaitAsync(
+            await client.ImportAsync(Trivy, report, cancellation: TestContext.Current.CancellationToken), TestContext.Current.CancellationToken);
+        Assert.Equal("succeeded", import.State);
+        return import.Result ?? throw new InvalidOperationException("No result.");
+    }
+}
