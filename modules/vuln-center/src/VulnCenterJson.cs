@@ -18,6 +18,7 @@ namespace Wave16.VulnCenter;
 [JsonSerializable(typeof(ImportProgress))]
 [JsonSerializable(typeof(ImportResult))]
 [JsonSerializable(typeof(ImportArguments))]
+[JsonSerializable(typeof(IReadOnlyList<MergedItem>))]
 [JsonSerializable(typeof(IReadOnlyList<ReportFormatView>))]
 [JsonSerializable(typeof(FindingStatusChanged))]
 [JsonSerializable(typeof(GateRaised))]

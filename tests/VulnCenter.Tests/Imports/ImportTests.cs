@@ -227,6 +227,53 @@ public sealed class ImportTests(VulnCenterHost host) : IClassFixture<VulnCenterH
     }
 
     [Fact]
+    public async Task An_import_whose_job_is_begun_again_after_its_merge_answers_as_the_first_time_in_the_order_of_the_request()
+    {
+        const string tenant = "begun-again";
+        using var client = await host.OperatorAsync(tenant);
+        object Of(string service, string rule) => new { service, rule, title = "t", kind = "config", severity = "low", resource = "r" };
+        using var answer = await client.PostAsJsonAsync(
+            "/findings", new { schemaVersion = "1", source = "audit", findings = new[] { Of("a", "1"), Of("b", "2"), Of("a", "3") } }, TestContext.Current.CancellationToken);
+        var first = await answer.ReadAsync<Import>();
+        Assert.Equal(["/findings/0", "/findings/1", "/findings/2"], first.Result?.Items?.Select(item => item.Pointer) ?? []);
+
+        // What a process leaves behind that is killed after the last merge and before the job's end.
+        await host.ScalarAsync<Guid>("""
+            update platform.job set state = 'queued', result = null, finished_at = null, owner = null, lease_until = null, not_before = '-infinity' where tenant = $1 returning id
+            """, tenant);
+        var again = first with { State = "queued" };
+        while (again.State is "queued" or "running")
+        {
+            again = await client.GetFromJsonAsync<Import>($"/findings/imports/{first.Id}", VulnCenterCalls.Json, TestContext.Current.CancellationToken) ?? again;
+        }
+
+        Assert.Equal("succeeded", again.State);
+        Assert.Equal(first.Result?.Items, again.Result?.Items);
+        Assert.Equal((first.Result?.Observations, first.Result?.New), (again.Result?.Observations, again.Result?.New));
+    }
+
+    [Fact]
+    public async Task An_import_that_died_while_it_was_staged_can_be_sent_again_under_its_key()
+    {
+        const string tenant = "died-staging";
+        using var client = await host.OperatorAsync(tenant);
+        client.DefaultRequestHeaders.Add("Idempotency-Key", "import-1");
+        using var first = await client.PostReportAsync("trivy", "shop-api", Report("trivy-shop-api.json"));
+        var import = await first.ReadAsync<Import>();
+
+        // As if the first attempt had been killed before its job was there: what it announced and staged is left behind.
+        await host.ScalarAsync<long>("""
+            with job as (delete from platform.job where tenant = $1 returning id), key as (delete from platform.idempotency where tenant = $1 returning 1),
+            rest as (insert into vuln_center.staged_rejection (import, service, source, pointer, code, reason) select id, 'shop-api', 'trivy', '/left', 'x', 'x' from job returning 1)
+            select (select count(*) from job) + (select count(*) from key) + (select count(*) from rest)
+            """, tenant);
+        using var second = await client.PostReportAsync("trivy", "shop-api", Report("trivy-shop-api.json"));
+
+        var again = await second.ReadAsync<Import>();
+        Assert.Equal((import.Id, import.Result?.Observations), (again.Id, again.Result?.Observations));
+    }
+
+    [Fact]
     public async Task More_than_ten_thousand_findings_in_one_request_are_refused_and_none_kept()
     {
         const string tenant = "too-many";

@@ -167,7 +167,8 @@ internal sealed class Progress([FromKeyedServices(VulnCenterModule.ModuleName)] 
 
     public async Task<Import?> FindAsync(string tenant, Guid id, CancellationToken cancellation) => View(await jobs.FindAsync(tenant, id, cancellation));
 
-    public async Task<Import?> CancelAsync(string tenant, Guid id, CancellationToken cancellation) => View(await jobs.CancelAsync(tenant, id, cancellation));
+    public async Task<Import?> CancelAsync(string tenant, Guid id, CancellationToken cancellation) =>
+        await FindAsync(tenant, id, cancellation) is null ? null : View(await jobs.CancelAsync(tenant, id, cancellation));
 
     private static Import? View(Job? job) => job is not { Kind: ImportJob.KindName }
         ? null

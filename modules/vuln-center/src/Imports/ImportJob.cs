@@ -17,7 +17,7 @@ internal sealed class ImportJob(ImportMerge merge) : IJobHandler<ImportArguments
     public async Task<JobOutcome> RunAsync(JobContext job, ImportArguments arguments, CancellationToken cancellation)
     {
         List<ScanResult> scans = [];
-        List<ImportedItem> items = [];
+        List<MergedItem> items = [];
         var (matched, written) = (0L, 0L);
         foreach (var seen in arguments.Scans)
         {
@@ -30,7 +30,7 @@ internal sealed class ImportJob(ImportMerge merge) : IJobHandler<ImportArguments
                     new ImportProgress(arguments.Read, matched + step.Matched, written + step.Written), VulnCenterJson.Default.ImportProgress, cancellation),
                 cancellation);
             scans.Add(merged.Scan);
-            items.AddRange(merged.Items ?? []);
+            items.AddRange(merged.Items);
             matched += merged.Scan.Observations;
             written += merged.Scan.Observations;
         }
@@ -39,7 +39,7 @@ internal sealed class ImportJob(ImportMerge merge) : IJobHandler<ImportArguments
             new ImportResult(
                 scans.Sum(scan => scan.Observations), scans.Sum(scan => scan.New), scans.Sum(scan => scan.Matched), scans.Sum(scan => scan.Reopened),
                 scans.Sum(scan => scan.Rejected), scans.Sum(scan => scan.FindingsChanged), arguments.RepeatOf, scans, arguments.Rejections,
-                arguments.WithItems ? items : null),
+                arguments.WithItems ? [.. items.OrderBy(item => item.Ordinal).Select(item => item.Item)] : null),
             VulnCenterJson.Default.ImportResult);
     }
 }

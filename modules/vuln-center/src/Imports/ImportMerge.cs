@@ -14,7 +14,10 @@ internal sealed record StagedScan(
     string Tenant, Guid Import, Guid Scan, string Service, string Source, string Tool, string? ToolVersion, string Format, ScanScope Scope, string? ScopeFilter,
     string? Failure, long Results, byte[] ReportDigest, DateTimeOffset StartedAt, string Actor, int RuleSet, bool WithItems);
 
-internal sealed record MergeResult(ScanResult Scan, IReadOnlyList<ImportedItem>? Items);
+internal sealed record MergeResult(ScanResult Scan, IReadOnlyList<MergedItem> Items);
+
+/// <param name="Ordinal">Place in the report, across its services.</param>
+internal sealed record MergedItem(int Ordinal, ImportedItem Item);
 
 /// <summary>What the audit log says of a scan; <paramref name="Digest"/> is over <c>finding:version:change</c> lines in id order.</summary>
 internal sealed record ScanAudit(string Digest, string Report, int RuleSet, ScanResult Result);
@@ -80,12 +83,13 @@ internal sealed class ImportMerge(
         await ExecuteAsync(connection, MergeSql.Seen, cancellation, scan.Tenant, scan.Scan, now);
         var events = await EventsAsync(connection, scan, now, cancellation);
         await tail.WriteEventsAsync(connection, scan.Tenant, now, events, cancellation);
+        IReadOnlyList<MergedItem> items = scan.WithItems ? await ItemsAsync(connection, cancellation) : [];
         await ExecuteAsync(connection, MergeSql.InsertScan, cancellation,
             scan.Tenant, scan.Scan, scan.Import, scan.Service, scan.Source, scan.Tool, scan.ToolVersion, scan.Format, (short)scan.Scope, scan.ScopeFilter,
             scan.Failure, scan.ReportDigest, scan.StartedAt.ToUniversalTime(), now,
-            (int)result.New, (int)result.Matched, (int)result.Reopened, (int)result.Rejected, (int)result.FindingsChanged);
+            (int)result.New, (int)result.Matched, (int)result.Reopened, (int)result.Rejected, (int)result.FindingsChanged,
+            scan.WithItems ? JsonSerializer.Serialize(items, VulnCenterJson.Default.IReadOnlyListMergedItem) : null);
         await tail.WriteAsync(connection, leaf, cancellation);
-        var items = scan.WithItems ? await ItemsAsync(connection, cancellation) : null;
         await ExecuteAsync(connection, MergeSql.Unstage, cancellation, scan.Import, scan.Service, scan.Source);
         await guard(connection);
         await transaction.CommitAsync(cancellation);
@@ -108,9 +112,10 @@ internal sealed class ImportMerge(
         var id = reader.GetGuid(0);
         var (created, matched, reopened, rejected, changed) = (reader.GetInt32(1), reader.GetInt32(2), reader.GetInt32(3), reader.GetInt32(4), reader.GetInt32(5));
         var all = (long)created + matched + reopened + rejected;
+        IReadOnlyList<MergedItem> items = reader.IsDBNull(6) ? [] : JsonSerializer.Deserialize(reader.GetString(6), VulnCenterJson.Default.IReadOnlyListMergedItem) ?? [];
         return new MergeResult(id == scan.Scan
             ? new ScanResult(id, scan.Service, scan.Source, scan.Scope, all, created, matched, reopened, rejected, changed)
-            : new ScanResult(id, scan.Service, scan.Source, scan.Scope, all, 0, all - rejected, 0, rejected, 0), Items: null);
+            : new ScanResult(id, scan.Service, scan.Source, scan.Scope, all, 0, all - rejected, 0, rejected, 0), items);
     }
 
     private static async Task<MergeCounts> CountAsync(NpgsqlConnection connection, StagedScan scan, CancellationToken cancellation)
@@ -171,14 +176,14 @@ internal sealed class ImportMerge(
         return events;
     }
 
-    private static async Task<IReadOnlyList<ImportedItem>> ItemsAsync(NpgsqlConnection connection, CancellationToken cancellation)
+    private static async Task<IReadOnlyList<MergedItem>> ItemsAsync(NpgsqlConnection connection, CancellationToken cancellation)
     {
-        List<ImportedItem> items = [];
+        List<MergedItem> items = [];
         await using var command = Command(connection, MergeSql.Items, (short)Outcome.New, (short)Outcome.Matched, (short)Outcome.Reopened);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         while (await reader.ReadAsync(cancellation))
         {
-            items.Add(new ImportedItem(reader.GetString(0), (Outcome)reader.GetInt16(1), reader.GetGuid(2)));
+            items.Add(new MergedItem(reader.GetInt32(3), new ImportedItem(reader.GetString(0), (Outcome)reader.GetInt16(1), reader.GetGuid(2))));
         }
 
         return items;

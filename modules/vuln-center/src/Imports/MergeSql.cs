@@ -10,7 +10,7 @@ internal static class MergeSql
 
     /// <summary>This scan, merged before; or ($9) the same bytes that came at the same time and were merged while this import was under way.</summary>
     public const string Recorded = """
-        select id, new, matched, reopened, rejected, findings_changed from vuln_center.scan
+        select id, new, matched, reopened, rejected, findings_changed, items from vuln_center.scan
         where tenant = $1 and service = $3 and source = $4
           and (id = $2 or ($9 and report_digest = $5 and scope = $6 and scope_filter is not distinct from $8 and finished_at >= $7))
         order by id <> $2 limit 1
@@ -208,14 +208,14 @@ internal static class MergeSql
     public const string InsertScan = """
         insert into vuln_center.scan (
           tenant, id, import, service, source, tool, tool_version, format, scope, scope_filter, failure, report_digest, started_at, finished_at,
-          new, matched, reopened, rejected, findings_changed)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+          new, matched, reopened, rejected, findings_changed, items)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20::json)
         """;
 
     /// <summary>What became of each result, in the order of the report.</summary>
     public const string Items = """
         select r.pointer,
-               case when r.is_new and r.representative then $1 when c.reopened and r.representative then $3 else $2 end, r.target
+               case when r.is_new and r.representative then $1 when c.reopened and r.representative then $3 else $2 end, r.target, r.ordinal
         from merge_row r left join merge_change c on c.target = r.target
         order by r.ordinal
         """;

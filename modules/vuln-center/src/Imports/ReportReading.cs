@@ -97,14 +97,14 @@ internal sealed class ReportReading(ImportStaging staging)
         // Several runs of one tool are one scan of a service; it failed if any of them did.
         ScanSeen ScanOf(string service, int results)
         {
-            var source = request.Source ?? SourceName(scanner.Tool);
+            var source = request.Source ?? SourceName(scanner.Tool, request.Format.Name);
             var known = scans.GetValueOrDefault((service, source))
                 ?? new ScanSeen(Guid.CreateVersion7(), service, source, scanner.Tool, scanner.Version, Failure: null, Results: 0);
             return scans[(service, source)] = known with { Failure = known.Failure ?? scanner.Failure, Results = known.Results + results };
         }
     }
 
-    /// <summary>A tool's name as a source: lower case, words joined by '-'.</summary>
-    private static string SourceName(string tool) =>
-        string.Join('-', tool.ToLowerInvariant().Split([' ', '_', '/'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
+    /// <summary>A tool's name as a source: lower case, words joined by '-'; the format's where it holds no word.</summary>
+    private static string SourceName(string tool, string format) =>
+        string.Join('-', tool.ToLowerInvariant().Split([' ', '_', '/'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)) is { Length: > 0 } name ? name : format;
 }

@@ -92,6 +92,7 @@ create table vuln_center.scan (
   reopened          int         not null,
   rejected          int         not null,
   findings_changed  int         not null,
+  items             json,                  -- what became of each result, for an import that answers with it: kept, for its job may be begun again
   primary key (tenant, id)
 );
 create index scan_by_source on vuln_center.scan (tenant, service, source, finished_at desc);
