@@ -1,4 +1,6 @@
+using System.Buffers;
 using System.Text;
+using System.Text.Json;
 
 namespace Wave16.Platform.Events;
 
@@ -11,8 +13,11 @@ public sealed record EventEnvelope
     /// <summary>Largest event, as structured JSON in UTF-8, in bytes: what every intermediary must carry (CloudEvents 1.0, size limits).</summary>
     public const int MaxBytes = 64 * 1024;
 
-    // Member names, quotes, the fixed values and the widest time and version that structured JSON adds to what is counted below.
-    private const int FixedBytes = 320;
+    // Member names, quotes, the fixed values, and the longest time, version and traceparent.
+    private const int FixedBytes = 400;
+
+    // What a JSON string can make of one byte: \u001f.
+    private const int LongestEscape = 6;
 
     /// <summary>See <see cref="EventId"/>; unique together with <see cref="Source"/>.</summary>
     public required string Id { get; init; }
@@ -41,19 +46,35 @@ public sealed record EventEnvelope
     /// <summary>JSON text.</summary>
     public required string Data { get; init; }
 
-    /// <summary>Refuses an event that would not fit in <see cref="MaxBytes"/>. Called before it is written.</summary>
-    /// <exception cref="EventTooLargeException">The event is a bug of whoever raised it: data that big belongs behind a link.</exception>
-    public static void ThrowIfTooLarge(string id, string source, string type, string subject, string tenant, string data)
+    /// <summary>Refuses an event that must not be written: its data is not JSON, or it might not fit in <see cref="MaxBytes"/>.</summary>
+    /// <exception cref="EventTooLargeException">A bug of whoever raised it: data that big belongs behind a link.</exception>
+    /// <exception cref="JsonException">A bug, too.</exception>
+    public static void Check(string id, string source, string type, string subject, string tenant, string data)
     {
-        var bytes = FixedBytes + Encoding.UTF8.GetByteCount(id) + Encoding.UTF8.GetByteCount(source) + Encoding.UTF8.GetByteCount(type)
-            + Encoding.UTF8.GetByteCount(subject) + Encoding.UTF8.GetByteCount(tenant) + Encoding.UTF8.GetByteCount(data);
+        var dataBytes = Encoding.UTF8.GetByteCount(data);
+        var bytes = FixedBytes + dataBytes + (LongestEscape * (Encoding.UTF8.GetByteCount(id) + Encoding.UTF8.GetByteCount(source)
+            + Encoding.UTF8.GetByteCount(type) + Encoding.UTF8.GetByteCount(subject) + Encoding.UTF8.GetByteCount(tenant)));
         if (bytes > MaxBytes)
         {
             throw new EventTooLargeException(type, bytes);
+        }
+
+        var buffer = ArrayPool<byte>.Shared.Rent(dataBytes);
+        try
+        {
+            var json = new Utf8JsonReader(buffer.AsSpan(0, Encoding.UTF8.GetBytes(data, buffer)));
+            while (json.Read())
+            {
+                json.Skip();
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
         }
     }
 }
 
 /// <summary>An event of more than <see cref="EventEnvelope.MaxBytes"/> was raised; nothing was saved.</summary>
 public sealed class EventTooLargeException(string type, int bytes)
-    : InvalidOperationException($"{type} would take {bytes} bytes; an event has at most {EventEnvelope.MaxBytes}.");
+    : InvalidOperationException($"{type} could take {bytes} bytes; an event has at most {EventEnvelope.MaxBytes}.");

@@ -17,30 +17,27 @@ public static class EventFormat
     private static readonly CloudEventAttribute TraceParent = CloudEventAttribute.CreateExtension("traceparent", CloudEventAttributeType.String);
     private static readonly CloudEventAttribute[] Extensions = [TenantId, EntityVersion, TraceParent];
 
-    // Text stays as it was raised: an event that was small enough does not grow by being escaped.
-    private static readonly JsonEventFormatter Formatter = new(
-        new JsonSerializerOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping },
-        new JsonDocumentOptions { MaxDepth = 64 });
+    private static readonly Formatter Json = new();
 
     /// <summary>One event in structured mode, UTF-8.</summary>
     public static ReadOnlyMemory<byte> Encode(EventEnvelope envelope) =>
-        Formatter.EncodeStructuredModeMessage(ToCloudEvent(envelope), out _);
+        Json.EncodeStructuredModeMessage(ToCloudEvent(envelope), out _);
 
     /// <summary>A JSON array of events, UTF-8.</summary>
     public static ReadOnlyMemory<byte> EncodeBatch(IEnumerable<EventEnvelope> envelopes) =>
-        Formatter.EncodeBatchModeMessage(envelopes.Select(ToCloudEvent), out _);
+        Json.EncodeBatchModeMessage(envelopes.Select(ToCloudEvent), out _);
 
     /// <summary>Reads one event in structured mode.</summary>
     /// <exception cref="FormatException">Not a CloudEvent of this shape; the message says what is wrong, without the data.</exception>
     public static EventEnvelope Decode(ReadOnlyMemory<byte> json) =>
-        Read(() => FromCloudEvent(Formatter.DecodeStructuredModeMessage(json, new ContentType(StructuredMediaType), Extensions)));
+        Read(() => FromCloudEvent(Json.DecodeStructuredModeMessage(json, new ContentType(StructuredMediaType), Extensions)));
 
     /// <summary>Reads a batch.</summary>
     /// <exception cref="FormatException">Not a batch, or one of its events is not a CloudEvent of this shape.</exception>
     public static IReadOnlyList<EventEnvelope> DecodeBatch(ReadOnlyMemory<byte> json) =>
-        Read(() => (EventEnvelope[])[.. Formatter.DecodeBatchModeMessage(json, new ContentType(BatchMediaType), Extensions).Select(FromCloudEvent)]);
+        Read(() => (EventEnvelope[])[.. Json.DecodeBatchModeMessage(json, new ContentType(BatchMediaType), Extensions).Select(FromCloudEvent)]);
 
-    public static CloudEvent ToCloudEvent(EventEnvelope envelope)
+    private static CloudEvent ToCloudEvent(EventEnvelope envelope)
     {
         var cloudEvent = new CloudEvent(CloudEventsSpecVersion.V1_0, Extensions)
         {
@@ -50,7 +47,7 @@ public static class EventFormat
             Subject = envelope.Subject,
             Time = envelope.Time,
             DataContentType = envelope.DataContentType,
-            Data = JsonElement.Parse(envelope.Data),
+            Data = envelope.Data,
         };
         cloudEvent[TenantId] = envelope.TenantId;
         cloudEvent[EntityVersion] = checked((int)envelope.EntityVersion); // CloudEvents integers have 32 bits
@@ -62,8 +59,7 @@ public static class EventFormat
         return cloudEvent;
     }
 
-    /// <exception cref="FormatException">An attribute that our events always carry is missing, or the data is not JSON.</exception>
-    public static EventEnvelope FromCloudEvent(CloudEvent cloudEvent) => new()
+    private static EventEnvelope FromCloudEvent(CloudEvent cloudEvent) => new()
     {
         Id = Required(cloudEvent.Id, "id"),
         Source = Required(cloudEvent.Source?.OriginalString, "source"),
@@ -92,4 +88,16 @@ public static class EventFormat
     private static string Required(string? value, string attribute) => string.IsNullOrEmpty(value) ? throw Missing(attribute) : value;
 
     private static FormatException Missing(string attribute) => new($"The event has no {attribute}.");
+
+    /// <summary>Puts the data out as it was raised: escaped anew, an event that was small enough could grow over the limit.</summary>
+    private sealed class Formatter() : JsonEventFormatter(
+        new JsonSerializerOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping },
+        new JsonDocumentOptions { MaxDepth = 64 })
+    {
+        protected override void EncodeStructuredModeData(CloudEvent cloudEvent, Utf8JsonWriter writer)
+        {
+            writer.WritePropertyName(DataPropertyName);
+            writer.WriteRawValue((string?)cloudEvent.Data ?? "null", skipInputValidation: true);
+        }
+    }
 }

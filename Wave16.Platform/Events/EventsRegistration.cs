@@ -35,6 +35,9 @@ public static class EventsRegistration
         module.Services.TryAddSingleton<IEventTransport, InProcessTransport>();
         module.Services.TryAddSingleton(new LaneSettings());
         module.Services.AddKeyedSingleton(name, new OutboxSignal(module.Routes));
+        module.Services.AddKeyedSingleton(name, (services, _) => new DeadLetters(
+            services.GetRequiredKeyedService<ModuleDatabase>(name),
+            services.GetRequiredKeyedService<SetSave>(name)));
         module.Services.AddKeyedSingleton(name, (services, _) => Dispatcher(services, name, module.Routes));
         module.AddHostedService(services => new EventSubscriptions(
             services.GetRequiredService<IEventTransport>(),

@@ -243,7 +243,7 @@ internal sealed class Lane(
         Settlement Dead(string reason)
         {
             log.LogError("{Module} outbox to {Destination}: delivery {Delivery} is a dead letter: {Reason}", database.Module, destination.Name, delivery.Id, Short(reason));
-            var envelope = delivery.Envelope is { } known ? Encoding.UTF8.GetString(EventFormat.Encode(known).Span) : "{}";
+            var envelope = delivery.Envelope is { } known ? Encoding.UTF8.GetString(EventFormat.Encode(known).Span) : null;
             return new Settlement(delivery, Fate.Dead, delivery.Attempts + 1, default, Short(reason), envelope);
         }
     }

@@ -20,15 +20,18 @@ internal sealed record LaneSettings
     /// <summary>Twelve attempts span half an hour on average, an hour at most.</summary>
     public int MaxAttempts { get; init; } = 12;
 
+    /// <summary>The ceiling of the first wait; each later one has twice that, up to ten minutes for an event and one for a destination.</summary>
+    public TimeSpan FirstWait { get; init; } = TimeSpan.FromSeconds(1);
+
     /// <summary>Exponential backoff with full jitter, for an event that failed <paramref name="attempts"/> times.</summary>
     public TimeSpan Backoff(int attempts) => Ceiling(attempts, TimeSpan.FromMinutes(10)) * Random.Shared.NextDouble();
 
     /// <summary>How long a lane leaves a destination alone that was found down <paramref name="times"/> times in a row: never less than half.</summary>
     public TimeSpan Pause(int times) => Ceiling(times, TimeSpan.FromMinutes(1)) * (0.5 + (Random.Shared.NextDouble() / 2));
 
-    private static TimeSpan Ceiling(int times, TimeSpan most)
+    private TimeSpan Ceiling(int times, TimeSpan most)
     {
-        var seconds = Math.Pow(2, Math.Min(times, 20) - 1);
-        return seconds < most.TotalSeconds ? TimeSpan.FromSeconds(seconds) : most;
+        var ceiling = FirstWait * Math.Pow(2, Math.Min(times, 20) - 1);
+        return ceiling < most ? ceiling : most;
     }
 }

@@ -36,12 +36,12 @@ internal sealed class OutboxStore(ModuleDatabase database)
           where d.destination = $1 and d.id = h.id
         ), dead as (
           delete from platform.delivery d
-          using unnest($7::bigint[], $8::int[], $9::text[], $10::text[]) as x(id, attempts, error, envelope)
+          using unnest($7::bigint[], $8::int[], $9::text[], $10::text[], $11::text[]) as x(id, attempts, error, type, envelope)
           where d.destination = $1 and d.id = x.id
-          returning d.id, d.tenant, d.subject, d.event_id, d.occurred_at, x.attempts, x.error, x.envelope
+          returning d.id, d.tenant, d.subject, d.event_id, d.occurred_at, x.attempts, x.error, x.type, x.envelope
         )
-        insert into platform.dead_letter (died_at, id, destination, tenant, subject, event_id, occurred_at, attempts, last_error, envelope)
-        select $11, id, $1, tenant, subject, event_id, occurred_at, attempts, error, envelope from dead
+        insert into platform.dead_letter (died_at, id, destination, tenant, subject, event_id, type, occurred_at, attempts, last_error, envelope)
+        select $12, id, $1, tenant, subject, event_id, type, occurred_at, attempts, error, envelope from dead
         """;
 
     // The count stops at a bound: it is asked every few seconds, also when a destination has been down for a week.
@@ -100,6 +100,7 @@ internal sealed class OutboxStore(ModuleDatabase database)
             command.Parameters.Add(new NpgsqlParameter<long[]> { TypedValue = [.. dead.Select(one => one.Delivery.Id)] });
             command.Parameters.Add(new NpgsqlParameter<int[]> { TypedValue = [.. dead.Select(one => one.Attempts)] });
             command.Parameters.Add(Texts(dead.Select(one => one.Reason)));
+            command.Parameters.Add(Texts(dead.Select(one => one.Delivery.Envelope?.Type)));
             command.Parameters.Add(Texts(dead.Select(one => one.Envelope)));
             command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = now });
         }
@@ -107,9 +108,9 @@ internal sealed class OutboxStore(ModuleDatabase database)
         await command.ExecuteNonQueryAsync(cancellation);
 
         // Postgres text holds no NUL, and a reason can quote whatever a destination threw.
-        static NpgsqlParameter<string[]> Texts(IEnumerable<string> texts) => new()
+        static NpgsqlParameter<string?[]> Texts(IEnumerable<string?> texts) => new()
         {
-            TypedValue = [.. texts.Select(text => text.Replace('\0', ' '))],
+            TypedValue = [.. texts.Select(text => text?.Replace('\0', ' '))],
             NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Text,
         };
     }
@@ -148,7 +149,7 @@ internal enum Fate
 }
 
 /// <summary>What the store is to be told about a delivery that was tried.</summary>
-internal sealed record Settlement(PendingDelivery Delivery, Fate Fate, int Attempts = 0, DateTimeOffset NextAt = default, string Reason = "", string Envelope = "");
+internal sealed record Settlement(PendingDelivery Delivery, Fate Fate, int Attempts = 0, DateTimeOffset NextAt = default, string Reason = "", string? Envelope = null);
 
 /// <param name="Pending">Deliveries not made yet, counted up to <see cref="CountedUpTo"/>.</param>
 /// <param name="Oldest">When the oldest of them was raised.</param>

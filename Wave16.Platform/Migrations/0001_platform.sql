@@ -48,6 +48,7 @@ create table platform.delivery (
 -- Few rows: only what has failed and waits for its next attempt. Tells which subjects are held back.
 create index delivery_held on platform.delivery (destination, tenant, subject, id) where next_at > '-infinity';
 
+-- envelope is the event as structured JSON; null when retention had dropped it before it could be delivered.
 create table platform.dead_letter (
   died_at     timestamptz not null,
   id          bigint      not null,
@@ -55,15 +56,16 @@ create table platform.dead_letter (
   tenant      text        not null,
   subject     text        not null,
   event_id    text        not null,
+  type        text,
   occurred_at timestamptz not null,
   attempts    int         not null,
   last_error  text        not null,
-  envelope    text        not null,
+  envelope    text,
   replayed_at timestamptz,
   primary key (died_at, id)
 ) partition by range (died_at);
 create table platform.dead_letter_default partition of platform.dead_letter default;
-create index dead_letter_destination on platform.dead_letter (destination, died_at);
+create index dead_letter_open on platform.dead_letter (tenant, died_at, id) where replayed_at is null;
 
 -- Command id → stored answer, written in the command's own transaction. The inbox is the same table: an event's
 -- command id is evt:<consumer>:<event id>. Uniqueness comes from the entity's version, not from an index here,

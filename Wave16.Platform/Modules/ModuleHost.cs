@@ -6,6 +6,7 @@ using Microsoft.Extensions.Hosting;
 using Npgsql;
 using Orleans.Dashboard;
 using Wave16.Platform.Audit;
+using Wave16.Platform.Events;
 using Wave16.Platform.Store;
 using Wave16.ServiceDefaults;
 
@@ -111,6 +112,7 @@ public static class ModuleHost
             var endpoints = app.MapGroup("").WithGroupName(module.Name);
             ModuleEndpoint.Apply(endpoints, module.Name);
             endpoints.MapAudit(module.Name);
+            endpoints.MapEvents(module.Name);
             module.MapEndpoints(endpoints);
         }
 

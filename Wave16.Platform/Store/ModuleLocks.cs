@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 
@@ -15,6 +16,7 @@ namespace Wave16.Platform.Store;
 public sealed class ModuleLocks : IAsyncDisposable
 {
     private static readonly TimeSpan RetryEvery = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan ReopenAfter = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan BeatEvery = TimeSpan.FromSeconds(5);
 
     private readonly ModuleDatabase _database;
@@ -112,8 +114,10 @@ public sealed class ModuleLocks : IAsyncDisposable
     private async Task RunAsync(CancellationToken stopping)
     {
         var reported = false;
+        var wait = ReopenAfter;
         while (!stopping.IsCancellationRequested)
         {
+            var opened = Stopwatch.GetTimestamp();
             try
             {
                 await using var connection = await _database.OpenLockConnectionAsync(stopping);
@@ -145,7 +149,8 @@ public sealed class ModuleLocks : IAsyncDisposable
                 }
             }
 
-            await Task.Delay(Jittered(RetryEvery), stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            wait = Stopwatch.GetElapsedTime(opened) > RetryEvery ? ReopenAfter : wait * 2 < RetryEvery ? wait * 2 : RetryEvery;
+            await Task.Delay(Jittered(wait), stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 

@@ -105,7 +105,7 @@ public sealed class SaveTail
         for (var i = 0; i < events.Count; i++)
         {
             eventIds[i] = EventId.Of(_database.Epoch, change.Tenant, change.Kind, change.Id, change.Version, i);
-            EventEnvelope.ThrowIfTooLarge(eventIds[i], _database.Module, events[i].Type, change.Id, change.Tenant, events[i].Data);
+            EventEnvelope.Check(eventIds[i], _database.Module, events[i].Type, change.Id, change.Tenant, events[i].Data);
             types[i] = events[i].Type;
             data[i] = events[i].Data;
             foreach (var destination in _routes.For(events[i].Type))

@@ -42,7 +42,7 @@ public sealed class SetSave(ModuleDatabase database, SaveTail tail, EventRoutes 
         var ids = events.Select(e => EventId.Of(database.Epoch, tenant, e.Kind, e.Id, e.Version, e.Ordinal)).ToArray();
         foreach (var (eventId, e) in ids.Zip(events))
         {
-            EventEnvelope.ThrowIfTooLarge(eventId, database.Module, e.Event.Type, e.Id, tenant, e.Event.Data);
+            EventEnvelope.Check(eventId, database.Module, e.Event.Type, e.Id, tenant, e.Event.Data);
         }
 
         var deliveries = events.SelectMany((e, i) => routes.For(e.Event.Type).Select(destination => (destination, e.Id, EventId: ids[i]))).ToArray();

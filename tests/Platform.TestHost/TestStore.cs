@@ -4,7 +4,7 @@ using Npgsql;
 using Wave16.Platform.Events;
 using Wave16.Platform.Store;
 
-namespace Wave16.Platform.Tests.Events;
+namespace Wave16.Platform.TestHost;
 
 /// <summary>A module's store with one kind of entity, <c>counter</c>, whose saves raise events and take commands.</summary>
 internal sealed class TestStore : IAsyncDisposable
@@ -14,8 +14,6 @@ internal sealed class TestStore : IAsyncDisposable
 
     private static readonly JsonElement NoDetails = JsonElement.Parse("{}");
     private readonly SaveTail _tail;
-
-    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     private TestStore(string connectionString, EventRoutes routes)
     {
@@ -87,12 +85,12 @@ internal sealed class TestStore : IAsyncDisposable
         if (on is not null)
         {
             command.Connection = on;
-            return await command.ExecuteScalarAsync(Cancellation) is not null;
+            return await command.ExecuteScalarAsync() is not null;
         }
 
-        await using var connection = await Database.OpenAsync(Cancellation);
+        await using var connection = await Database.OpenAsync(CancellationToken.None);
         command.Connection = connection;
-        var saved = await command.ExecuteScalarAsync(Cancellation) is not null;
+        var saved = await command.ExecuteScalarAsync() is not null;
         Signal.Committed(change);
         return saved;
     }
@@ -114,13 +112,22 @@ internal sealed class TestStore : IAsyncDisposable
     public async Task ExecuteAsync(string sql)
     {
         await using var command = Database.DataSource.CreateCommand(sql);
-        await command.ExecuteNonQueryAsync(Cancellation);
+        await command.ExecuteNonQueryAsync();
     }
 
     public async Task<T> ScalarAsync<T>(string sql)
     {
         await using var command = Database.DataSource.CreateCommand(sql);
-        return (T)(await command.ExecuteScalarAsync(Cancellation) ?? throw new InvalidOperationException(sql));
+        return (T)(await command.ExecuteScalarAsync() ?? throw new InvalidOperationException(sql));
+    }
+
+    /// <summary>The version that the next count of this counter makes.</summary>
+    public async Task<long> NextVersionAsync(string tenant, string id)
+    {
+        await using var command = Database.DataSource.CreateCommand("select coalesce(max(version), 0) + 1 from counter where tenant = $1 and id = $2");
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = id });
+        return (long)(await command.ExecuteScalarAsync() ?? 1L);
     }
 
     public Task<long> PendingAsync() => ScalarAsync<long>("select count(*) from platform.delivery");
@@ -132,5 +139,5 @@ internal sealed class TestStore : IAsyncDisposable
     }
 
     private Task EnterAsync() =>
-        new Migrator(Database, ConnectionString, typeof(TestStore).Assembly, NullLogger<Migrator>.Instance).MigrateAsync(Cancellation);
+        new Migrator(Database, ConnectionString, typeof(TestStore).Assembly, NullLogger<Migrator>.Instance).MigrateAsync(CancellationToken.None);
 }

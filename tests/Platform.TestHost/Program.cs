@@ -1,0 +1,54 @@
+using System.Diagnostics.Metrics;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+using Wave16.Platform.Events;
+using Wave16.Platform.TestHost;
+using Wave16.ServiceDefaults;
+
+// A process that tests kill. It says on its standard output what it has got done, one line each:
+//   saved       a change and its event are committed
+//   publishing  the lane has taken the event, and nobody else knows of it yet
+//   handled     the consumer has committed, and the outbox does not know of it yet
+// "hold <line>" stops it for good after that line; "write <n>" has n counters counted up without end.
+var (producerConnection, consumerConnection) = (args[0], args[1]);
+var hold = args is [_, _, "hold", var line] ? line : "";
+var writers = args is [_, _, "write", var count] ? int.Parse(count, System.Globalization.CultureInfo.InvariantCulture) : 0;
+
+await using var producer = await TestStore.OpenAsync(producerConnection, BusDestination.BusName);
+await using var consumer = await TestStore.OpenAsync(consumerConnection);
+var handler = new CountHandler(consumer);
+var transport = new InProcessTransport();
+await using var subscription = await transport.SubscribeAsync(
+    new EventSubscription(handler.Consumer, handler.Types, async (envelope, cancellation) =>
+    {
+        await SayAsync("publishing");
+        await handler.HandleAsync(envelope, Inbox.CommandId(handler.Consumer, envelope.Id), cancellation);
+        await SayAsync("handled");
+    }),
+    CancellationToken.None);
+
+await using var services = new ServiceCollection().AddMetrics().BuildServiceProvider();
+var lane = new Lane(
+    new BusDestination(transport), producer.Database, producer.Locks, new LaneSettings(), new DependencyHealth(TimeProvider.System),
+    new OutboxMetrics(services.GetRequiredService<IMeterFactory>(), TimeProvider.System), TimeProvider.System, NullLogger.Instance);
+producer.Signal.Connect(lane.Destination, lane.Signal);
+await Task.WhenAll([lane.RunAsync(CancellationToken.None, CancellationToken.None), .. Enumerable.Range(0, writers).Select(WriteAsync)]);
+
+async Task WriteAsync(int number)
+{
+    var id = $"c{number}";
+    for (var version = await producer.NextVersionAsync("t", id); ; version++)
+    {
+        await producer.CountAsync("t", id, version);
+        await SayAsync("saved");
+    }
+}
+
+async Task SayAsync(string done)
+{
+    await Console.Out.WriteLineAsync(done);
+    if (done == hold)
+    {
+        await Task.Delay(Timeout.Infinite);
+    }
+}
