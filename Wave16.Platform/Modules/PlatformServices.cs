@@ -1,6 +1,7 @@
 using System.Reflection;
 using Microsoft.Extensions.DependencyInjection;
 using Wave16.Platform.Audit;
+using Microsoft.Extensions.Logging;
 using Wave16.Platform.Events;
 using Wave16.Platform.Http;
 using Wave16.Platform.Store;
@@ -39,5 +40,11 @@ internal static class PlatformServices
         module.AddDueWork();
         module.AddIdempotency();
         module.AddAudit();
+        module.AddHostedService(services => new Housekeeping(
+            services.GetRequiredKeyedService<ModuleDatabase>(module.Name),
+            services.GetRequiredKeyedService<IdempotencyStore>(module.Name),
+            services.GetRequiredKeyedService<JobStore>(module.Name),
+            services.GetRequiredService<TimeProvider>(),
+            services.GetRequiredService<ILogger<Housekeeping>>()));
     }
 }

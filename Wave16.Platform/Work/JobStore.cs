@@ -9,6 +9,9 @@ namespace Wave16.Platform.Work;
 /// <summary>The rows of <c>platform.job</c> as callers see them, and what a handler writes to its own.</summary>
 internal sealed class JobStore(ModuleDatabase database, TimeProvider clock)
 {
+    /// <summary>How long a job that has ended can still be asked after.</summary>
+    public static readonly TimeSpan Kept = TimeSpan.FromDays(30);
+
     public static async Task<bool> AddAsync(NpgsqlConnection connection, NewJob job, DateTimeOffset now, string? traceParent, CancellationToken cancellation)
     {
         await using var command = new NpgsqlCommand("""
@@ -132,6 +135,18 @@ internal sealed class JobStore(ModuleDatabase database, TimeProvider clock)
         command.Parameters.Add(Json(problem));
         command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = notBefore });
         return await command.ExecuteNonQueryAsync(cancellation) == 1;
+    }
+
+    /// <returns>How many were removed; call again while it equals the limit.</returns>
+    public async Task<int> RemoveEndedAsync(int limit, CancellationToken cancellation)
+    {
+        await using var command = database.DataSource.CreateCommand("""
+            delete from platform.job where ctid = any (array(
+              select ctid from platform.job where finished_at < $1 limit $2 for update skip locked))
+            """);
+        command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = clock.GetUtcNow() - Kept });
+        command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = limit });
+        return await command.ExecuteNonQueryAsync(cancellation);
     }
 
     internal static string Name(JobState state) => state.ToString().ToLowerInvariant();

@@ -14,11 +14,17 @@ using Wave16.Testing;
 namespace Wave16.Platform.Tests;
 
 /// <summary>A module with one table, <c>sample.ticket</c>, and what a test registers.</summary>
-internal sealed class SampleModule(Action<ModuleBuilder>? services = null, Action<IEndpointRouteBuilder>? endpoints = null) : IModule
+internal sealed class SampleModule(Action<ModuleBuilder>? services = null, Action<IEndpointRouteBuilder>? endpoints = null, string name = SampleModule.ModuleName) : IModule
 {
     public const string ModuleName = "sample";
 
-    public string Name => ModuleName;
+    // ModuleHost.Run makes one by itself.
+    public SampleModule()
+        : this(null)
+    {
+    }
+
+    public string Name => name;
 
     public string Title => "Sample";
 
@@ -45,9 +51,17 @@ internal sealed class SampleHost : IAsyncDisposable
 
     private readonly IHost _host;
 
-    private SampleHost(IHost host) => _host = host;
+    private SampleHost(IHost host, string module)
+    {
+        _host = host;
+        Module = module;
+    }
+
+    public string Module { get; }
 
     public Jobs Jobs => Get<Jobs>();
+
+    public IServiceProvider Services => _host.Services;
 
     public DependencyHealth Health => _host.Services.GetRequiredService<DependencyHealth>();
 
@@ -55,29 +69,37 @@ internal sealed class SampleHost : IAsyncDisposable
 
     public System.Diagnostics.Metrics.IMeterFactory MeterFactory => _host.Services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>();
 
-    public static SampleHost Build(string connectionString, TimeProvider clock, Action<ModuleBuilder> services)
+    public static SampleHost Build(string connectionString, TimeProvider clock, Action<ModuleBuilder> services, string name = SampleModule.ModuleName)
     {
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { EnvironmentName = Environments.Development });
-        builder.Configuration.AddInMemoryCollection([new($"ConnectionStrings:{SampleModule.ModuleName}-db", connectionString), new("Audit:SigningKey", AuditKey)]);
+        builder.Configuration.AddInMemoryCollection([new($"ConnectionStrings:{name}-db", connectionString), new("Audit:SigningKey", AuditKey)]);
         builder.Services.AddSingleton(clock);
         builder.Services.AddMetrics();
         builder.Services.AddSingleton<DependencyHealth>();
-        var module = new ModuleBuilder(new SampleModule(), builder);
+        var module = new ModuleBuilder(new SampleModule(name: name), builder);
         module.AddPlatform(typeof(SampleModule).Assembly);
         services(module);
-        return new SampleHost(builder.Build());
+        return new SampleHost(builder.Build(), name);
     }
 
     public static async Task<SampleHost> StartAsync(string connectionString, TimeProvider clock, Action<ModuleBuilder> services)
     {
         var sample = Build(connectionString, clock, services);
-        await sample._host.StartAsync(TestContext.Current.CancellationToken);
-        await sample.Database.WhenReadyAsync(TestContext.Current.CancellationToken);
+        await sample.StartAsync();
         return sample;
     }
 
+    /// <summary>Returns when the schema is up.</summary>
+    public async Task StartAsync()
+    {
+        await BeginAsync();
+        await Database.WhenReadyAsync(TestContext.Current.CancellationToken);
+    }
+
+    public Task BeginAsync() => _host.StartAsync(TestContext.Current.CancellationToken);
+
     public T Get<T>()
-        where T : notnull => _host.Services.GetRequiredKeyedService<T>(SampleModule.ModuleName);
+        where T : notnull => _host.Services.GetRequiredKeyedService<T>(Module);
 
     public Task StopAsync() => _host.StopAsync(TestContext.Current.CancellationToken);
 

@@ -8,7 +8,6 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
-using Npgsql;
 using Wave16.Platform.Http;
 using Wave16.Testing;
 
@@ -339,13 +338,7 @@ public sealed class IdempotencyTests(PostgresFixture postgres)
     {
         var database = await SampleModule.DatabaseAsync(postgres);
         await using var tickets = await StartAsync(database, TimeProvider.System);
-        var name = new NpgsqlConnectionStringBuilder(database).Database;
-        await using var server = new NpgsqlConnection(new NpgsqlConnectionStringBuilder(database) { Database = "postgres", Pooling = false }.ConnectionString);
-        await server.OpenAsync(Cancellation);
-        await using (var close = new NpgsqlCommand($"alter database {name} allow_connections false; select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'", server))
-        {
-            await close.ExecuteNonQueryAsync(Cancellation);
-        }
+        await DatabaseOutage.BeginAsync(database);
 
         using var answer = await tickets.PostAsync("k1", """{"title":"a"}""");
 

@@ -16,12 +16,12 @@ public sealed class JobTests(PostgresFixture postgres)
     [Fact]
     public async Task A_job_is_run_and_its_result_and_progress_are_kept()
     {
-        await using var sample = await StartAsync(async (job, copy, cancellation) =>
+        await using var sample = await CopyJobs.StartAsync(postgres, async (job, copy, cancellation) =>
         {
             await job.ReportAsync(new Copied(copy.Rows / 2), TestJson.Default.Copied, cancellation);
             return JobOutcome.Success(new Copied(copy.Rows), TestJson.Default.Copied);
         });
-        var id = await EnqueueAsync(sample, rows: 10);
+        var id = await CopyJobs.EnqueueAsync(sample, rows: 10);
 
         var done = await sample.Jobs.WaitAsync("acme", id, Long, Cancellation);
 
@@ -36,12 +36,12 @@ public sealed class JobTests(PostgresFixture postgres)
     public async Task Fifty_parallel_enqueues_with_one_id_make_one_job_that_runs_once()
     {
         var runs = 0;
-        await using var sample = await StartAsync((_, copy, _) =>
+        await using var sample = await CopyJobs.StartAsync(postgres, (_, copy, _) =>
         {
             Interlocked.Increment(ref runs);
-            return Task.FromResult(Done(copy));
+            return Task.FromResult(CopyJobs.Done(copy.Rows));
         });
-        var job = New("acme", Guid.NewGuid(), rows: 1);
+        var job = CopyJobs.New("acme", Guid.NewGuid(), rows: 1);
 
         var added = await Task.WhenAll(Enumerable.Range(0, 50).Select(_ => sample.Jobs.EnqueueAsync(job, Cancellation)));
         await sample.Jobs.WaitAsync("acme", job.Id, Long, Cancellation);
@@ -53,8 +53,8 @@ public sealed class JobTests(PostgresFixture postgres)
     [Fact]
     public async Task A_job_enqueued_in_a_transaction_that_is_rolled_back_does_not_exist()
     {
-        await using var sample = await StartAsync((_, copy, _) => Task.FromResult(Done(copy)));
-        var job = New("acme", Guid.NewGuid(), rows: 1);
+        await using var sample = await CopyJobs.StartAsync(postgres, (_, copy, _) => Task.FromResult(CopyJobs.Done(copy.Rows)));
+        var job = CopyJobs.New("acme", Guid.NewGuid(), rows: 1);
 
         await using (var connection = await sample.Database.OpenAsync(Cancellation))
         await using (await connection.BeginTransactionAsync(Cancellation))
@@ -68,8 +68,8 @@ public sealed class JobTests(PostgresFixture postgres)
     [Fact]
     public async Task A_job_of_another_tenant_cannot_be_found_or_cancelled()
     {
-        await using var sample = await StartAsync((_, copy, _) => Task.FromResult(Done(copy)));
-        var id = await EnqueueAsync(sample, rows: 1);
+        await using var sample = await CopyJobs.StartAsync(postgres, (_, copy, _) => Task.FromResult(CopyJobs.Done(copy.Rows)));
+        var id = await CopyJobs.EnqueueAsync(sample, rows: 1);
         await sample.Jobs.WaitAsync("acme", id, Long, Cancellation);
 
         Assert.Null(await sample.Jobs.FindAsync("other", id, Cancellation));
@@ -80,12 +80,12 @@ public sealed class JobTests(PostgresFixture postgres)
     public async Task A_failure_the_handler_returns_is_final_and_keeps_its_code()
     {
         var runs = 0;
-        await using var sample = await StartAsync((_, _, _) =>
+        await using var sample = await CopyJobs.StartAsync(postgres, (_, _, _) =>
         {
             Interlocked.Increment(ref runs);
             return Task.FromResult(JobOutcome.Failure(new Refusal("sample.truncated", "The file ends at byte 17.")));
         });
-        var id = await EnqueueAsync(sample, rows: 1);
+        var id = await CopyJobs.EnqueueAsync(sample, rows: 1);
 
         var done = await sample.Jobs.WaitAsync("acme", id, Long, Cancellation);
 
@@ -100,7 +100,8 @@ public sealed class JobTests(PostgresFixture postgres)
         var clock = new FakeTimeProvider();
         var attempts = new List<int>();
         using var attempted = new SemaphoreSlim(0);
-        await using var sample = await StartAsync(
+        await using var sample = await CopyJobs.StartAsync(
+            postgres,
             (job, _, _) =>
             {
                 attempts.Add(job.Attempt);
@@ -109,15 +110,15 @@ public sealed class JobTests(PostgresFixture postgres)
             },
             clock,
             new JobLimits(Concurrency: 1, Attempts: 3));
-        var id = await EnqueueAsync(sample, rows: 1);
+        var id = await CopyJobs.EnqueueAsync(sample, rows: 1);
 
         await attempted.WaitAsync(Cancellation);
-        var waiting = await UntilAsync(sample, id, job => job.State is JobState.Queued && job.Problem is not null);
+        var waiting = await CopyJobs.UntilAsync(sample, id, job => job.State is JobState.Queued && job.Problem is not null);
         Assert.Equal("job.attempt-failed", waiting.Problem?.Code);
         await AdvanceAsync(JobRunner.RetryAfter(1));
-        await UntilAsync(sample, id, job => job is { State: JobState.Queued, Attempts: 2 });
+        await CopyJobs.UntilAsync(sample, id, job => job is { State: JobState.Queued, Attempts: 2 });
         await AdvanceAsync(JobRunner.RetryAfter(2));
-        var done = await UntilAsync(sample, id, job => job.IsFinished);
+        var done = await CopyJobs.UntilAsync(sample, id, job => job.IsFinished);
 
         Assert.Equal([1, 2, 3], attempts);
         Assert.Equal(JobState.Failed, done.State);
@@ -131,59 +132,4 @@ public sealed class JobTests(PostgresFixture postgres)
             await attempted.WaitAsync(Cancellation);
         }
     }
-
-    // The runner signals the end of every attempt in this process: this wakes once per attempt, it does not poll.
-    private static async Task<Job> UntilAsync(SampleHost sample, Guid id, Func<Job, bool> reached)
-    {
-        using var watch = sample.Get<JobBoard>().WatchFor("acme", id);
-        while (true)
-        {
-            var job = await sample.Jobs.FindAsync("acme", id, Cancellation);
-            Assert.NotNull(job);
-            if (reached(job))
-            {
-                return job;
-            }
-
-            await watch.Ended.WaitAsync(Long, TimeProvider.System, Cancellation);
-            Cancellation.ThrowIfCancellationRequested();
-        }
-    }
-
-    private static JobOutcome Done(Copy copy) => JobOutcome.Success(new Copied(copy.Rows), TestJson.Default.Copied);
-
-    private static NewJob New(string tenant, Guid id, int rows) => NewJob.Of(tenant, id, "copy", new Copy(rows), TestJson.Default.Copy, "ann");
-
-    private static async Task<Guid> EnqueueAsync(SampleHost sample, int rows)
-    {
-        var id = Guid.NewGuid();
-        Assert.True(await sample.Jobs.EnqueueAsync(New("acme", id, rows), Cancellation));
-        return id;
-    }
-
-    private async Task<SampleHost> StartAsync(Run run, TimeProvider? clock = null, JobLimits? limits = null) =>
-        await StartAsync(await SampleModule.DatabaseAsync(postgres), run, clock, limits);
-
-    private static Task<SampleHost> StartAsync(string database, Run run, TimeProvider? clock = null, JobLimits? limits = null) =>
-        SampleHost.StartAsync(database, clock ?? TimeProvider.System, module =>
-        {
-            module.Services.AddSingleton(run);
-            module.AddJobHandler<CopyHandler, Copy>("copy", TestJson.Default.Copy, limits);
-        });
 }
-
-internal delegate Task<JobOutcome> Run(JobContext job, Copy copy, CancellationToken cancellation);
-
-internal sealed class CopyHandler(Run run) : IJobHandler<Copy>
-{
-    public Task<JobOutcome> RunAsync(JobContext job, Copy arguments, CancellationToken cancellation) => run(job, arguments, cancellation);
-}
-
-internal sealed record Copy(int Rows);
-
-internal sealed record Copied(int Rows);
-
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
-[JsonSerializable(typeof(Copy))]
-[JsonSerializable(typeof(Copied))]
-internal sealed partial class TestJson : JsonSerializerContext;
