@@ -1,0 +1,2 @@
+create schema if not exists broken;
+create table broken.kept (id int primary key);
