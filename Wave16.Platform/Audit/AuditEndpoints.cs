@@ -40,19 +40,21 @@ internal static class AuditEndpoints
 
     public static void MapAudit(this IEndpointRouteBuilder endpoints, string module)
     {
+        // Names are unique in the process, which may host several modules.
+        string Named(string operation) => $"{operation}_{module.Replace('-', '_')}";
         var audit = endpoints.MapGroup($"/audit/{module}").WithTags("audit").RequireScope(Access.Scopes.AuditRead);
         audit.MapGet("", List)
-            .WithSummary("Lists audit leaves, newest first");
+            .WithName(Named("ListAuditLeaves")).WithSummary("Lists audit leaves, newest first");
         audit.MapGet("/verify", Verify).AllowLongLived()
-            .WithSummary("Recomputes the whole log and says what is wrong");
+            .WithName(Named("VerifyAudit")).WithSummary("Recomputes the whole log and says what is wrong");
         audit.MapGet("/checkpoint", LatestCheckpoint)
-            .WithSummary("The latest signed head of the log, as a C2SP checkpoint");
+            .WithName(Named("GetAuditCheckpoint")).WithSummary("The latest signed head of the log, as a C2SP checkpoint");
         audit.MapGet("/keys", Keys)
-            .WithSummary("The public keys of the log's heads");
+            .WithName(Named("ListAuditKeys")).WithSummary("The public keys of the log's heads");
         audit.MapGet("/leaves/{id:long}/proof", Inclusion)
-            .WithSummary("Proves that a leaf is in the log");
+            .WithName(Named("ProveAuditInclusion")).WithSummary("Proves that a leaf is in the log");
         audit.MapGet("/consistency", Consistency)
-            .WithSummary("Proves that the log only grew");
+            .WithName(Named("ProveAuditConsistency")).WithSummary("Proves that the log only grew");
     }
 
     private static async Task<Results<Ok<Page<AuditItem>>, RefusalResult>> List(

@@ -29,6 +29,8 @@ internal static class EventEndpoints
 {
     public static void MapEvents(this IEndpointRouteBuilder app, string module)
     {
+        // Names are unique in the process, which may host several modules.
+        string Named(string operation) => $"{operation}_{module.Replace('-', '_')}";
         var events = app.MapGroup($"/events/{module}").WithTags("Outbox");
 
         events.MapGet("/dead-letters", async Task<Results<Ok<Page<DeadLetter>>, RefusalResult>> (
@@ -43,7 +45,7 @@ internal static class EventEndpoints
                 return TypedResults.Ok(page.ToPage(rows, letter => new DeadLetterPosition(letter.DiedAt, letter.Id)));
             })
             .RequireScope(Access.Scopes.DeadLettersRead)
-            .WithSummary("Lists events that could not be delivered, newest first");
+            .WithName(Named("ListDeadLetters")).WithSummary("Lists events that could not be delivered, newest first");
 
         events.MapPost("/dead-letters/{id:long}/replay", async Task<Results<Ok<ReplayResult>, RefusalResult>> (
                 long id, Caller caller, IServiceProvider services, TimeProvider time, CancellationToken cancellation) =>
@@ -51,7 +53,7 @@ internal static class EventEndpoints
                     ? TypedResults.Ok(result)
                     : new Refusal(ProblemCodes.NotFound.Code, "There is no such dead letter, or it has been replayed.").ToResult())
             .RequireScope(Access.Scopes.DeadLettersReplay)
-            .WithSummary("Delivers one dead letter again")
+            .WithName(Named("ReplayDeadLetter")).WithSummary("Delivers one dead letter again")
             .WithDescription("It goes to the end of its subject's queue: events of the subject that came later may have been delivered before it.");
 
         events.MapPost("/dead-letters/replay", async Task<Results<Ok<ReplayResult>, RefusalResult>> (
@@ -60,7 +62,7 @@ internal static class EventEndpoints
                     ? new Refusal(ProblemCodes.Invalid.Code, "Say which destination's dead letters.", [FieldError.Query("destination", "is required")]).ToResult()
                     : TypedResults.Ok(await ReplayAsync(services, caller, time, null, destination, cancellation)))
             .RequireScope(Access.Scopes.DeadLettersReplay)
-            .WithSummary("Delivers a destination's dead letters again, oldest first, 1000 at a time")
+            .WithName(Named("ReplayDeadLetters")).WithSummary("Delivers a destination's dead letters again, oldest first, 1000 at a time")
             .WithDescription("They keep their order among themselves, and follow what is already waiting.");
 
         events.MapGet("/outbox", async (Caller caller, IServiceProvider services, CancellationToken cancellation) =>
@@ -72,7 +74,7 @@ internal static class EventEndpoints
                     .ToList());
             })
             .RequireScope(Access.Scopes.DeadLettersRead)
-            .WithSummary("Shows what waits for each destination, and why");
+            .WithName(Named("GetOutbox")).WithSummary("Shows what waits for each destination, and why");
 
         DeadLetters Letters(IServiceProvider services) => services.GetRequiredKeyedService<DeadLetters>(module);
 

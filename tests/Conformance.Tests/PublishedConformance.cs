@@ -55,7 +55,7 @@ public abstract class PublishedConformance(Hosts hosts) : ModuleConformance(host
         var tenant = NewTenant();
         using var client = await host.WithRolesAsync(tenant, sample.Roles);
         await sample.RaiseEverythingAsync(client);
-        var events = await QueryAsync(host, "select type, data from platform.event where tenant = $1", tenant);
+        var events = await QueryAsync(host, "select type, data from platform.event where tenant = $1 and type not like '%.audit-sealed.%'", tenant);
 
         Assert.Equal(Repository.EventTypes(sample.EventTypes).Order(StringComparer.Ordinal), events.Select(raised => (string)raised[0]).Distinct().Order(StringComparer.Ordinal));
         foreach (var raised in events)
