@@ -1,7 +1,7 @@
 using System.Reflection;
 using Microsoft.Extensions.DependencyInjection;
-using Wave16.Platform.Audit;
 using Microsoft.Extensions.Logging;
+using Wave16.Platform.Audit;
 using Wave16.Platform.Events;
 using Wave16.Platform.Http;
 using Wave16.Platform.Store;

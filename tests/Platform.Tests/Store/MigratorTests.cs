@@ -1,6 +1,5 @@
 using Dapper;
 using Npgsql;
-using Wave16.Platform.Modules;
 using Wave16.Platform.Store;
 using Wave16.Testing;
 

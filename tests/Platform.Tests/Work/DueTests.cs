@@ -4,7 +4,6 @@ using System.Threading.Channels;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 using Wave16.Platform.Events;
-using Wave16.Platform.Modules;
 using Wave16.Platform.Store;
 using Wave16.Platform.Tests.Store;
 using Wave16.Platform.Work;

@@ -17,8 +17,15 @@ public sealed class FindingSearchTests(VulnCenterHost host) : IClassFixture<Vuln
         using var client = await host.OperatorAsync("search");
         using var posted = await client.PostAsJsonAsync("/findings", new
         {
-            schemaVersion = "1", source = "audit", service = "shop-api", rule = "CVE-2021-44228", title = "JNDI lookup in log4j-core:2.14.1", kind = "sca", severity = "critical",
-            component = new { name = "org.apache.logging.log4j:log4j-core", version = "2.14.1", ecosystem = "maven" }, manifest = "pom.xml",
+            schemaVersion = "1",
+            source = "audit",
+            service = "shop-api",
+            rule = "CVE-2021-44228",
+            title = "JNDI lookup in log4j-core:2.14.1",
+            kind = "sca",
+            severity = "critical",
+            component = new { name = "org.apache.logging.log4j:log4j-core", version = "2.14.1", ecosystem = "maven" },
+            manifest = "pom.xml",
         }, TestContext.Current.CancellationToken);
         Assert.Equal(HttpStatusCode.OK, posted.StatusCode);
         Assert.Single((await client.FindingsAsync($"?q={Uri.EscapeDataString(q)}")).Items);

@@ -206,7 +206,13 @@ public sealed class ImportTests(VulnCenterHost host) : IClassFixture<VulnCenterH
         using var client = await host.OperatorAsync("single");
         using var answer = await client.PostAsJsonAsync("/findings", new
         {
-            schemaVersion = "1", source = "bug-bounty", service = "shop-web", rule = "BB-7", title = "Open redirect", kind = "dast", severity = "medium",
+            schemaVersion = "1",
+            source = "bug-bounty",
+            service = "shop-web",
+            rule = "BB-7",
+            title = "Open redirect",
+            kind = "dast",
+            severity = "medium",
             web = new { url = "https://shop.example/login?next=", parameter = "next" },
         }, TestContext.Current.CancellationToken);
         var import = await answer.ReadAsync<Import>();
