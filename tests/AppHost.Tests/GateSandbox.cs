@@ -5,8 +5,8 @@ using System.Xml.Linq;
 namespace Wave16.AppHost.Tests;
 
 /// <summary>
-/// A solution of one project that holds the repository's own gate, with a feed and a package folder of its own: nothing here
-/// asks a network or the user's packages.
+/// A solution of one project that holds the repository's own gate, with a feed, a package folder and a home of its own: nothing
+/// here asks a network or the user's packages, and the first build is the first on its machine.
 /// </summary>
 internal sealed class GateSandbox : IDisposable
 {
@@ -15,7 +15,7 @@ internal sealed class GateSandbox : IDisposable
     public GateSandbox()
     {
         var repository = RepositoryRoot();
-        foreach (var file in (string[])["Directory.Solution.targets", "Directory.Packages.props", "Wave16.AppHost/Gate/UseAspire.props", "Wave16.AppHost/Gate/Probe.csproj"])
+        foreach (var file in (string[])["Directory.Solution.targets", "Directory.Packages.props", "Wave16.AppHost/Gate/UseAspire.props", "Wave16.AppHost/Gate/Probe.csproj", "Wave16.AppHost/Gate/Answer.proj"])
         {
             var copy = Path.Combine(_root, file);
             Directory.CreateDirectory(Path.GetDirectoryName(copy) ?? _root);
@@ -63,8 +63,14 @@ internal sealed class GateSandbox : IDisposable
     /// <summary>Builds and returns what the project read.</summary>
     public async Task<string> Build(string target = "Gate.slnx", params string[] arguments)
     {
-        var packages = new Dictionary<string, string>(StringComparer.Ordinal) { ["NUGET_PACKAGES"] = Path.Combine(_root, "packages") };
-        var (exitCode, output, error) = await Dotnet.Run(_root, ["msbuild", target, "-nologo", "-m:2", .. arguments], packages);
+        var home = Directory.CreateDirectory(Path.Combine(_root, "home")).FullName;
+        var environment = new Dictionary<string, string>(StringComparer.Ordinal)
+        {
+            ["NUGET_PACKAGES"] = Path.Combine(_root, "packages"),
+            ["HOME"] = home,
+            ["APPDATA"] = home,
+        };
+        var (exitCode, output, error) = await Dotnet.Run(_root, ["msbuild", target, "-nologo", "-m:2", .. arguments], environment);
         Assert.True(exitCode == 0, output + error);
         return output.Split('\n').Single(line => line.Contains("read:", StringComparison.Ordinal)).Split(':')[1].Trim();
     }
