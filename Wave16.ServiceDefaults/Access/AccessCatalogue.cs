@@ -6,6 +6,10 @@ namespace Wave16.ServiceDefaults;
 /// <summary>Every role and scope of this process.</summary>
 public sealed class AccessCatalogue
 {
+    // OpenID Connect Core §5.4 and §11: what these ask for is the token itself, not a permission.
+    private static readonly FrozenSet<string> OfOpenIdConnect =
+        FrozenSet.Create(StringComparer.Ordinal, "openid", "profile", "email", "address", "phone", "offline_access");
+
     private readonly FrozenDictionary<string, Scope> _scopes;
     private readonly FrozenDictionary<string, FrozenSet<string>> _scopesOfRole;
 
@@ -39,8 +43,8 @@ public sealed class AccessCatalogue
 
     /// <summary>What a token with these claims may do.</summary>
     /// <remarks>A token with roles only has the roles' scopes. One with scopes only has those. With both, the scopes narrow
-    /// what the roles allow (a client was granted less than its user may do). Scopes that are not ours (<c>openid</c>) do not
-    /// narrow. <see cref="Access.CrossTenantAdministrator"/> counts only together with a break-glass reason.</remarks>
+    /// what the roles allow (a client was granted less than its user may do): also a scope of another module, which this process
+    /// need not know. The scopes of OpenID Connect (<c>openid</c>) do not narrow. <see cref="Access.CrossTenantAdministrator"/> counts only together with a break-glass reason.</remarks>
     public IReadOnlySet<string> Allowed(IReadOnlyCollection<string> scopes, IReadOnlyCollection<string> roles, bool breakGlass)
     {
         if (roles.Count == 0)
@@ -48,15 +52,15 @@ public sealed class AccessCatalogue
         var ofRoles = roles
             .Where(role => breakGlass || role != Access.CrossTenantAdministrator)
             .SelectMany(role => _scopesOfRole.TryGetValue(role, out var held) ? held : FrozenSet<string>.Empty);
-        var ours = scopes.Where(_scopes.ContainsKey).ToFrozenSet(StringComparer.Ordinal);
-        return (ours.Count == 0 ? ofRoles : ofRoles.Where(ours.Contains)).ToFrozenSet(StringComparer.Ordinal);
+        var granted = scopes.Where(scope => !OfOpenIdConnect.Contains(scope)).ToFrozenSet(StringComparer.Ordinal);
+        return (granted.Count == 0 ? ofRoles : ofRoles.Where(granted.Contains)).ToFrozenSet(StringComparer.Ordinal);
     }
 
     /// <summary>The catalogue as Markdown, the text of <c>docs/roles.md</c>: stable order, <c>\n</c> line ends.</summary>
     public string ToMarkdown()
     {
         var text = new StringBuilder("# Roles and scopes\n\n");
-        text.Append("A token with `roles` may do what its roles hold; a `scope` claim that names scopes below narrows that. ");
+        text.Append("A token with `roles` may do what its roles hold; a `scope` claim narrows that, unless it names only those of OpenID Connect. ");
         text.Append("A token with `scope` alone may do exactly that. Every token names its `tenant`.\n\n");
         text.Append("## Roles\n\n| Role | |\n|---|---|\n");
         foreach (var role in Access.Roles)

@@ -17,6 +17,8 @@ public sealed class AccessTests
     [InlineData("things.write", "reader", false, "")]
     [InlineData("things.read", "operator", false, "things.read")]
     [InlineData("openid profile", "reader", false, "things.read")]
+    [InlineData("openid things.write", "operator", false, "things.write")]
+    [InlineData("consent.read", "operator", false, "")]
     [InlineData("things.write x", "", false, "things.write x")]
     [InlineData("", "", false, "")]
     [InlineData("", "root", false, "")]
