@@ -1,4 +1,5 @@
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Http;
 using Microsoft.Extensions.Http.Resilience;
 using Polly;
 
@@ -18,9 +19,10 @@ internal static class HttpClientSetup
         services.AddServiceDiscovery();
         services.ConfigureHttpClientDefaults(http =>
         {
-            http.AddStandardResilienceHandler(Configure).SelectPipelineByAuthority();
+            http.AddStandardResilienceHandler(Configure).SelectPipelineBy(static _ => NamedClient.PipelineOf);
             http.AddServiceDiscovery();
         });
+        services.AddSingleton<IHttpMessageHandlerBuilderFilter, NamedClient>();
     }
 
     private static void Configure(HttpStandardResilienceOptions options)

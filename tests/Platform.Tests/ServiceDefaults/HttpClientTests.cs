@@ -17,10 +17,10 @@ public sealed class HttpClientTests
     private static Task<Service> Start(Neighbour neighbour) => Service.Start(app =>
         app.Map("/work", () => ++neighbour.Calls <= neighbour.Failures ? Results.StatusCode(500) : Results.Ok()).AllowAnonymous());
 
-    private static async Task<int> Send(Service service, HttpMethod method, string? idempotencyKey = null)
+    private static async Task<int> Send(Service service, HttpMethod method, string? idempotencyKey = null, string path = "/work", string name = "neighbour")
     {
-        using var client = service.App.Services.GetRequiredService<IHttpClientFactory>().CreateClient("neighbour");
-        using var request = new HttpRequestMessage(method, service.App.Urls.Single() + "/work");
+        using var client = service.App.Services.GetRequiredService<IHttpClientFactory>().CreateClient(name);
+        using var request = new HttpRequestMessage(method, service.App.Urls.Single() + path);
         if (idempotencyKey is not null)
             request.Headers.Add("Idempotency-Key", idempotencyKey);
         using var response = await client.SendAsync(request, TestContext.Current.CancellationToken);
@@ -55,6 +55,22 @@ public sealed class HttpClientTests
 
         await Assert.ThrowsAsync<BrokenCircuitException>(() => Send(service, HttpMethod.Post));
         Assert.Equal(8, neighbour.Calls);
+    }
+
+    [Fact]
+    public async Task A_system_that_is_down_opens_no_breaker_of_another_behind_the_same_address()
+    {
+        await using var service = await Service.Start(app =>
+        {
+            app.Map("/down", () => Results.StatusCode(500)).AllowAnonymous();
+            app.Map("/up", () => Results.Ok()).AllowAnonymous();
+        });
+
+        for (var i = 0; i < 8; i++)
+            Assert.Equal(500, await Send(service, HttpMethod.Post, path: "/down", name: "safety-console"));
+
+        await Assert.ThrowsAsync<BrokenCircuitException>(() => Send(service, HttpMethod.Post, path: "/down", name: "safety-console"));
+        Assert.Equal(200, await Send(service, HttpMethod.Post, path: "/up", name: "audit-trail"));
     }
 
     [Fact]
