@@ -29,7 +29,7 @@ public sealed class PostgresServer : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(options);
         if (!string.IsNullOrWhiteSpace(options.ConnectionString))
-            return new(null, options.ConnectionString);
+            return new(null, Wellformed(options.ConnectionString));
         if (options.Durable && string.IsNullOrWhiteSpace(options.DataDirectory))
             throw new ArgumentException("A durable cluster needs a data directory.", nameof(options));
 
@@ -159,6 +159,18 @@ public sealed class PostgresServer : IAsyncDisposable
         !OperatingSystem.IsWindows() && Environment.IsPrivilegedProcess
             ? "/var/lib/wave16"
             : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData), "wave16");
+
+    private static string Wellformed(string connectionString)
+    {
+        try
+        {
+            return new NpgsqlConnectionStringBuilder(connectionString).ConnectionString;
+        }
+        catch (ArgumentException malformed)
+        {
+            throw new PostgresUnavailableException($"The connection string given for PostgreSQL is malformed: {malformed.Message}", malformed);
+        }
+    }
 
     private static string DescribeGiven(string connectionString)
     {

@@ -7,7 +7,7 @@ var builder = WebApplication.CreateBuilder(new WebApplicationOptions
     // Never deployed, so Development unless told otherwise.
     EnvironmentName = Environment.GetEnvironmentVariable("ASPNETCORE_ENVIRONMENT") ?? Environments.Development,
 });
-builder.AddServiceDefaults();
+builder.AddServiceDefaults("neighbours");
 builder.Services.AddNeighbours();
 
 var app = builder.Build();

@@ -9,8 +9,10 @@ namespace Wave16.ServiceDefaults;
 public static class ServiceDefaultsExtensions
 {
     /// <summary>Telemetry, health, authentication and authorization, service discovery and resilience, problem details, limits, JSON.</summary>
+    /// <param name="builder">The host's.</param>
+    /// <param name="serviceName">What telemetry calls this process unless <c>OTEL_SERVICE_NAME</c> does.</param>
     /// <exception cref="InvalidOperationException"><c>Authentication:Authority</c> is missing outside Development.</exception>
-    public static WebApplicationBuilder AddServiceDefaults(this WebApplicationBuilder builder)
+    public static WebApplicationBuilder AddServiceDefaults(this WebApplicationBuilder builder, string serviceName)
     {
         builder.Services.TryAddSingleton(TimeProvider.System);
         builder.Services.AddSingleton<DependencyHealth>();
@@ -18,7 +20,7 @@ public static class ServiceDefaultsExtensions
         builder.Services.AddHttpClients();
         builder.AddCallers();
         builder.AddLimits();
-        builder.AddTelemetry();
+        builder.AddTelemetry(serviceName);
         builder.AddLogLevels();
         return builder;
     }
@@ -27,6 +29,7 @@ public static class ServiceDefaultsExtensions
     public static WebApplication UseServiceDefaults(this WebApplication app)
     {
         app.UseProblems();
+        app.UseQueryCheck();
         app.UseRouting();
         app.UseDeprecations();
         app.UseRequestTimeouts();

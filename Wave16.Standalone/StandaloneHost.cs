@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
+using Microsoft.Extensions.Options;
+using Npgsql;
 using Wave16.LocalPostgres;
 using Wave16.Neighbours;
 using Wave16.Platform.Modules;
@@ -11,8 +11,6 @@ namespace Wave16.Standalone;
 /// <summary>All modules and the neighbour stand-ins in one process, with a Postgres of their own.</summary>
 public static class StandaloneHost
 {
-    private const string DefaultUrl = "http://localhost:5016";
-
     /// <summary>The modules of this build, in the order the landing page lists them.</summary>
     public static IReadOnlyList<IModule> Modules => [new VulnCenterModule()];
 
@@ -22,9 +20,18 @@ public static class StandaloneHost
     {
         var started = Stopwatch.StartNew();
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, EnvironmentName = Environment(args) });
-        var url = Url(builder.Configuration);
-        builder.WebHost.UseUrls(url.ToString());
-        if (PortProblem(url) is { } taken)
+        ListenAddresses addresses;
+        try
+        {
+            addresses = ListenAddresses.Of(builder.Configuration[WebHostDefaults.ServerUrlsKey]);
+        }
+        catch (FormatException malformed)
+        {
+            return Fail($"--urls is not a list of addresses such as http://localhost:5016: {malformed.Message}");
+        }
+
+        builder.WebHost.UseUrls([.. addresses.Urls]);
+        if (addresses.Problem() is { } taken)
         {
             return Fail(taken);
         }
@@ -40,10 +47,15 @@ public static class StandaloneHost
                 },
                 logging.CreateLogger("Wave16.LocalPostgres"),
                 CancellationToken.None);
-            await using var app = await BuildAsync(builder, postgres, url);
+            await using var app = await BuildAsync(builder, postgres, addresses.Self);
+            if (await ModuleHost.RunOnceAsync(app, args) is { } done)
+            {
+                return done;
+            }
+
             await app.StartAsync(CancellationToken.None);
             app.Lifetime.ApplicationStopping.Register(() => Console.WriteLine("Stopping: finishing requests, draining the outbox, stopping Postgres."));
-            await Banner.PrintWhenReadyAsync(app, url, postgres, started);
+            await Banner.PrintWhenReadyAsync(app, addresses.Self, postgres, started);
             await app.WaitForShutdownAsync(CancellationToken.None);
             return 0;
         }
@@ -57,7 +69,15 @@ public static class StandaloneHost
         }
         catch (IOException bind) when (bind.InnerException is Microsoft.AspNetCore.Connections.AddressInUseException)
         {
-            return Fail(InUse(url));
+            return Fail(addresses.InUse());
+        }
+        catch (NpgsqlException unusable)
+        {
+            return Fail($"PostgreSQL cannot be used: {unusable.Message}{(unusable.InnerException is { } inner ? $" ({inner.Message})" : "")}");
+        }
+        catch (OptionsValidationException invalid)
+        {
+            return Fail(invalid.Message);
         }
     }
 
@@ -73,7 +93,7 @@ public static class StandaloneHost
         {
             var database = module.Name.Replace('-', '_');
             await postgres.EnsureDatabaseAsync(database, CancellationToken.None);
-            builder.Configuration[$"ConnectionStrings:{module.Name}-db"] = postgres.ConnectionStringFor(database);
+            builder.Configuration[$"ConnectionStrings:{module.Name}-db"] ??= postgres.ConnectionStringFor(database);
         }
 
         builder.Services.AddNeighbours();
@@ -88,44 +108,6 @@ public static class StandaloneHost
     private static string Environment(string[] args) =>
         new ConfigurationBuilder().AddEnvironmentVariables("DOTNET_").AddEnvironmentVariables("ASPNETCORE_").AddCommandLine(args).Build()["environment"]
         ?? Environments.Development;
-
-    /// <summary>The first configured address; port 0 becomes a free port now, because the neighbours are told it before the server starts.</summary>
-    private static Uri Url(ConfigurationManager configuration)
-    {
-        var given = configuration[WebHostDefaults.ServerUrlsKey]?.Split(';', StringSplitOptions.RemoveEmptyEntries).FirstOrDefault() ?? DefaultUrl;
-        var address = BindingAddress.Parse(given);
-        var host = address.Host is "*" or "+" or "0.0.0.0" or "[::]" ? "localhost" : address.Host;
-        return new UriBuilder(address.Scheme, host, address.Port == 0 ? FreePort() : address.Port).Uri;
-    }
-
-    private static int FreePort()
-    {
-        using var probe = new TcpListener(IPAddress.Loopback, 0);
-        probe.Start();
-        return ((IPEndPoint)probe.LocalEndpoint).Port;
-    }
-
-    /// <summary>Found out before anything is started, so that a second start by mistake costs a second and changes nothing.</summary>
-    private static string? PortProblem(Uri url)
-    {
-        try
-        {
-            using var probe = new TcpListener(IPAddress.Loopback, url.Port);
-            probe.Start();
-            return null;
-        }
-        catch (SocketException taken) when (taken.SocketErrorCode == SocketError.AddressAlreadyInUse)
-        {
-            return InUse(url);
-        }
-        catch (SocketException denied) when (denied.SocketErrorCode == SocketError.AccessDenied)
-        {
-            return $"Port {url.Port} may not be opened by this user. Choose one above 1023: --urls http://localhost:5017";
-        }
-    }
-
-    private static string InUse(Uri url) =>
-        $"Port {url.Port} is in use: another Wave 16, or something else, listens there. Stop it, or choose another port: --urls http://localhost:{url.Port + 1}";
 
     private static bool IsDiskFull(IOException failure) => failure.HResult is unchecked((int)0x80070070) or 28 || failure.Message.Contains("No space left", StringComparison.Ordinal);
 

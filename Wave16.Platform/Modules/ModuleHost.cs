@@ -26,19 +26,21 @@ public static class ModuleHost
         OpenApiBuild.RemoveHostedServices(builder.Services);
         await using var app = builder.Build();
         app.MapModules();
-        if (args.Contains("--migrate", StringComparer.Ordinal))
+        if (await RunOnceAsync(app, args) is { } done)
         {
-            return await MigrateAsync(app);
-        }
-
-        if (args.Contains("--new-epoch", StringComparer.Ordinal))
-        {
-            return await BeginNewEpochAsync(app);
+            return done;
         }
 
         await app.RunAsync();
         return 0;
     }
+
+    /// <summary>Does what <c>--migrate</c> or <c>--new-epoch</c> asks for instead of running.</summary>
+    /// <returns>The exit code; null when neither is asked for.</returns>
+    public static async Task<int?> RunOnceAsync(WebApplication app, string[] args) =>
+        args.Contains("--migrate", StringComparer.Ordinal) ? await MigrateAsync(app)
+        : args.Contains("--new-epoch", StringComparer.Ordinal) ? await BeginNewEpochAsync(app)
+        : null;
 
     /// <summary>Brings every hosted module's schema up and starts nothing: the job of an init container or of an operator.</summary>
     /// <returns>0, or 1 with the reason on standard error.</returns>
@@ -74,13 +76,15 @@ public static class ModuleHost
     /// <summary>Registers the silo, and for each module its database, its platform services and its own services.</summary>
     public static WebApplicationBuilder AddModules(this WebApplicationBuilder builder, IReadOnlyList<IModule> modules)
     {
-        builder.AddServiceDefaults();
+        // One module is a service by itself; several in one process are one service with one silo.
+        var service = modules is [var only] ? only.Name : "standalone";
+        builder.AddServiceDefaults(service);
         builder.Services.AddSingleton(new HostedModules(modules));
         builder.Services.TryAddSingleton(TimeProvider.System);
         builder.Services.AddSingleton<IReadiness, SiloReadiness>();
         builder.UseOrleans(silo =>
         {
-            silo.UseModuleClustering(builder.Configuration);
+            silo.UseModuleClustering(builder.Configuration, service);
             if (builder.Environment.IsDevelopment())
             {
                 silo.AddDashboard();

@@ -9,15 +9,22 @@ internal static class SiloConfiguration
 {
     /// <summary>
     /// Without <c>Orleans:Clustering</c> (Standalone, a module started by hand, tests) a cluster of this one silo on two free
-    /// loopback ports; with it, what the composition injects, which Orleans reads by itself.
+    /// loopback ports; with it, what the composition injects, which Orleans reads by itself. Each service is a cluster of its
+    /// own, also where only the provider was configured.
     /// </summary>
-    public static ISiloBuilder UseModuleClustering(this ISiloBuilder silo, IConfiguration configuration)
+    public static ISiloBuilder UseModuleClustering(this ISiloBuilder silo, IConfiguration configuration, string service)
     {
         if (string.IsNullOrEmpty(configuration["Orleans:Clustering:ProviderType"]))
         {
             var (siloPort, gatewayPort) = FreePorts();
             silo.UseLocalhostClustering(siloPort, gatewayPort);
         }
+
+        silo.Configure<ClusterOptions>(cluster =>
+        {
+            cluster.ServiceId = configuration["Orleans:ServiceId"] ?? service;
+            cluster.ClusterId = configuration["Orleans:ClusterId"] ?? service;
+        });
 
         // A dead silo is out within 15 s: 3 probes missed, one every 4 s, by 2 votes (1 where only one is left to vote).
         silo.Configure<ClusterMembershipOptions>(membership =>

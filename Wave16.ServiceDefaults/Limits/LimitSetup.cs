@@ -61,15 +61,19 @@ internal static class LimitSetup
                 QueueProcessingOrder = QueueProcessingOrder.OldestFirst,
             }));
 
-    // Refilled ten times a second, so that a rate is a rate and not a burst per second.
-    private static TokenBucketRateLimiterOptions Bucket(int perSecond, int burst) => new()
+    // Refilled ten times a second or, at small rates, by one token at a time: a rate is a rate and not a burst per second.
+    private static TokenBucketRateLimiterOptions Bucket(int perSecond, int burst)
     {
-        TokenLimit = burst,
-        TokensPerPeriod = Math.Max(1, perSecond / 10),
-        ReplenishmentPeriod = perSecond >= 10 ? TimeSpan.FromMilliseconds(100) : TimeSpan.FromSeconds(1.0 / perSecond),
-        QueueLimit = 0,
-        AutoReplenishment = true,
-    };
+        var tokens = Math.Max(1, perSecond / 10);
+        return new()
+        {
+            TokenLimit = burst,
+            TokensPerPeriod = tokens,
+            ReplenishmentPeriod = TimeSpan.FromSeconds((double)tokens / perSecond),
+            QueueLimit = 0,
+            AutoReplenishment = true,
+        };
+    }
 
     private static Task WriteRejection(OnRejectedContext rejected)
     {

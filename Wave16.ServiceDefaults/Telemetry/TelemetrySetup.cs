@@ -15,7 +15,7 @@ internal static class TelemetrySetup
 
     public static bool HasPrometheus(IConfiguration configuration) => configuration.GetValue<bool>("Metrics:Prometheus");
 
-    public static void AddTelemetry(this WebApplicationBuilder builder)
+    public static void AddTelemetry(this WebApplicationBuilder builder, string serviceName)
     {
         KeepQueryStringsOutOfLogs(builder.Logging);
         var otlp = !string.IsNullOrWhiteSpace(builder.Configuration[OtlpEndpoint]) && !OpenApiBuild.IsRunning;
@@ -32,7 +32,7 @@ internal static class TelemetrySetup
                 metrics.AddPrometheusExporter();
         });
         if (string.IsNullOrEmpty(builder.Configuration["OTEL_SERVICE_NAME"]))
-            telemetry.ConfigureResource(resource => resource.AddService(builder.Environment.ApplicationName));
+            telemetry.ConfigureResource(resource => resource.AddService(serviceName));
         if (!otlp)
             return;
 

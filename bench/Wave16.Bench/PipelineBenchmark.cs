@@ -66,7 +66,7 @@ internal static class PipelineBenchmark
         builder.Configuration.AddInMemoryCollection([new("Limits:TenantRequestsPerSecond", "1000000"), new("Limits:TenantBurst", "10000000")]);
         builder.Logging.SetMinimumLevel(LogLevel.Warning);
         builder.WebHost.UseUrls("http://127.0.0.1:0");
-        builder.AddServiceDefaults();
+        builder.AddServiceDefaults("bench");
         builder.Services.AddScopes(new Scope("tiny.read", "bench", "read a tiny answer", Access.Operator));
         var app = builder.Build();
         app.UseServiceDefaults();

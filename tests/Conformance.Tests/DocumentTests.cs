@@ -3,7 +3,9 @@ using System.Diagnostics.Metrics;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Wave16.ServiceDefaults;
 using Wave16.Standalone;
+using Wave16.Testing;
 using YamlDotNet.Serialization;
 
 namespace Wave16.Conformance.Tests;
@@ -61,6 +63,46 @@ public sealed partial class DocumentTests(Hosts hosts)
         var levels = Yaml(Repository.InModule(module, "docs", "slo.yaml"));
         var rules = Yaml(Path.Combine(Repository.Root, "infra", "alerts", $"{module}.yaml"));
         Assert.Empty(AlertFaults(module, levels, rules, File.ReadAllText(Repository.InModule(module, "docs", "runbook.md"))));
+    }
+
+    [Theory]
+    [MemberData(nameof(Modules))]
+    public async Task Every_series_an_alert_selects_is_scraped_from_the_module(string module)
+    {
+        var rules = Yaml(Path.Combine(Repository.Root, "infra", "alerts", $"{module}.yaml"));
+        var scraped = await ScrapeAsync(module);
+
+        var selectors = rules.GetProperty("groups").EnumerateArray().SelectMany(group => group.GetProperty("rules").EnumerateArray())
+            .SelectMany(rule => Selector().Matches(Text(rule, "expr"))).ToList();
+
+        Assert.NotEmpty(selectors);
+        Assert.DoesNotContain(selectors, selector => !IsScraped(scraped, selector.Value));
+        Assert.False(IsScraped(scraped, """http_server_request_duration_seconds_count{service_name="planted"}"""));
+        Assert.False(IsScraped(scraped, """no_such_metric{job="planted"}"""));
+    }
+
+    /// <summary>One sample of the metric has every label of the selector, and an equal value where it asks for one. The scraper itself adds <c>job</c>.</summary>
+    private static bool IsScraped(string scraped, string selector)
+    {
+        var name = selector[..selector.IndexOf('{', StringComparison.Ordinal)];
+        var labels = Label().Matches(selector).Where(label => label.Groups["name"].Value != "job").ToList();
+        return scraped.Split('\n').Any(sample => sample.StartsWith(name + '{', StringComparison.Ordinal) && labels.TrueForAll(label =>
+            sample.Contains(label.Groups["operator"].Value == "=" ? label.Value : label.Groups["name"].Value + "=\"", StringComparison.Ordinal)));
+    }
+
+    private async Task<string> ScrapeAsync(string module)
+    {
+        await using var running = await RunningModules.StartAsync(
+            [Hosts.Find(module)],
+            [
+                KeyValuePair.Create<string, string?>($"ConnectionStrings:{module}-db", await hosts.DatabaseAsync()),
+                KeyValuePair.Create<string, string?>("Metrics:Prometheus", "true"),
+            ],
+            TestContext.Current.CancellationToken);
+        using var client = await running.ClientAsync("scraped", TestContext.Current.CancellationToken, [.. ModuleSample.Of(module).Roles, Access.Service]);
+        using var read = await client.GetAsync(new Uri(ModuleSample.Of(module).List, UriKind.Relative), TestContext.Current.CancellationToken);
+        read.EnsureSuccessStatusCode();
+        return await client.GetStringAsync(new Uri("/metrics", UriKind.Relative), TestContext.Current.CancellationToken);
     }
 
     [Fact]
@@ -142,6 +184,12 @@ public sealed partial class DocumentTests(Hosts hosts)
     private static string Text(JsonElement element, string member) => element.GetProperty(member).GetString() ?? "";
 
     private static string Slug(string heading) => heading.Trim().ToLower(CultureInfo.InvariantCulture).Replace(' ', '-');
+
+    [GeneratedRegex(@"[a-z_]+\{[^}]*\}", RegexOptions.ExplicitCapture)]
+    private static partial Regex Selector();
+
+    [GeneratedRegex(@"(?<name>[a-z_]+)(?<operator>=~|!~|!=|=)""[^""]*""", RegexOptions.ExplicitCapture)]
+    private static partial Regex Label();
 
     [GeneratedRegex("^#+ (?<text>.+)$", RegexOptions.Multiline | RegexOptions.ExplicitCapture)]
     private static partial Regex Heading();

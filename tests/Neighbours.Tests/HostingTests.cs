@@ -75,7 +75,7 @@ public sealed class HostingTests
     {
         await using var host = await NeighbourHost.StartAsync(
             "/neighbours",
-            builder: builder => builder.AddServiceDefaults(),
+            builder: builder => builder.AddServiceDefaults("neighbours"),
             app: app =>
             {
                 app.UseServiceDefaults();
@@ -96,7 +96,7 @@ public sealed class HostingTests
     public async Task Refusals_are_the_neighbours_own_in_a_host_with_problem_details()
     {
         await using var host = await NeighbourHost.StartAsync(
-            "/neighbours", builder: builder => builder.AddServiceDefaults(), app: app => app.UseServiceDefaults());
+            "/neighbours", builder: builder => builder.AddServiceDefaults("neighbours"), app: app => app.UseServiceDefaults());
 
         Assert.Equal((404, "not-found"), await StatusAndCode(host.Get("/neighbours/safety-console/nothing")));
         Assert.Equal((405, "method-not-allowed"), await StatusAndCode(host.Post("/neighbours/safety-console/gates", "{}")));

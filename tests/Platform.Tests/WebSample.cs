@@ -38,7 +38,7 @@ internal sealed class WebSample : IAsyncDisposable
         builder.Configuration[$"ConnectionStrings:{SampleModule.ModuleName}-db"] = connectionString;
         builder.Configuration["Audit:SigningKey"] = SampleHost.AuditKey;
         builder.Services.AddSingleton(clock);
-        builder.AddServiceDefaults();
+        builder.AddServiceDefaults("sample");
         builder.Services.AddScopes(new Scope(Write, SampleModule.ModuleName, "write tickets", Access.Operator));
         var module = new ModuleBuilder(new SampleModule(), builder);
         module.AddPlatform(typeof(SampleModule).Assembly);

@@ -67,6 +67,47 @@ public sealed class StandaloneTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.OK, (await first.Client.GetAsync(new Uri("/health", UriKind.Relative), Cancellation)).StatusCode);
     }
 
+    [Theory]
+    [InlineData("--ConnectionStrings:postgres=Host=127.0.0.1;Port=1;Username=nobody", "PostgreSQL cannot be used: Failed to connect to 127.0.0.1:1")]
+    [InlineData("--ConnectionStrings:postgres=Hots=127.0.0.1", "The connection string given for PostgreSQL is malformed")]
+    [InlineData("--urls=localhost", "--urls is not a list of addresses such as http://localhost:5016")]
+    [InlineData("--urls=http://192.0.2.1:5016", "Cannot listen on http://192.0.2.1:5016")]
+    [InlineData("--Limits:TenantBurst=0", "TenantBurst must be between 1 and")]
+    public async Task What_it_cannot_start_with_is_said_in_one_sentence_and_nothing_is_left_running(string setting, string expected)
+    {
+        await using var standalone = StandaloneProcess.Start(_directory, _port, setting);
+
+        Assert.Equal(1, await standalone.ExitAsync(Cancellation));
+        Assert.Contains(expected, standalone.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", standalone.Output, StringComparison.Ordinal);
+        Assert.False(File.Exists(Path.Combine(_directory, ".wave16", "postgres", "data", "postmaster.pid")), "Postgres was left running.");
+    }
+
+    [Fact]
+    public async Task Told_to_listen_on_every_interface_it_does_and_its_neighbours_are_reached()
+    {
+        await using var standalone = StandaloneProcess.Start(_directory, _port, $"--urls=http://0.0.0.0:{_port}");
+        await standalone.WhenUpAsync(Cancellation);
+        await standalone.SignInAsync("acme", Cancellation);
+        using var other = new HttpClient { BaseAddress = new Uri($"http://127.0.0.2:{_port}") };
+
+        Assert.Equal(HttpStatusCode.OK, (await other.GetAsync(new Uri("/alive", UriKind.Relative), Cancellation)).StatusCode);
+        Assert.Equal(1, await ImportCriticalsAsync(standalone.Client, 1));
+        Assert.Single(await GatesAsync(standalone.Client, 1));
+    }
+
+    [Fact]
+    public async Task Told_to_migrate_or_to_begin_an_epoch_it_does_that_and_ends()
+    {
+        await using var migrate = StandaloneProcess.Start(_directory, _port, "--migrate");
+        Assert.Equal(0, await migrate.ExitAsync(Cancellation));
+        await using var epoch = StandaloneProcess.Start(_directory, _port, "--new-epoch");
+        Assert.Equal(0, await epoch.ExitAsync(Cancellation));
+
+        Assert.Contains("vuln-center: store epoch 2", epoch.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("Wave 16 is up", migrate.Output + epoch.Output, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Killed_between_commit_and_publish_it_loses_no_event_and_doubles_no_effect()
     {

@@ -190,6 +190,7 @@ public sealed class ProblemTests
     [Theory]
     [InlineData("/query?count=many&since=2026-01-01T00:00:00Z", "?count must be a whole number")]
     [InlineData("/query?count=1", "?since is required")]
+    [InlineData("/query?count=1&since=2026-01-01T00:00:00Z&name=a%00b", "?name must not contain the character U+0000")]
     [InlineData("/query?count=1&since=2026-01-01T00:00:00", "?since " + Rfc3339Time.Expected)]
     [InlineData("/query?count=1&since=2026-01-01", "?since " + Rfc3339Time.Expected)]
     [InlineData("/query?count=1&since=2026-02-30T00:00:00Z", "?since " + Rfc3339Time.Expected)]

@@ -52,7 +52,7 @@ internal sealed class Service : IAsyncDisposable
         var log = new RecordedLog();
         builder.Logging.ClearProviders().AddProvider(log);
         add?.Invoke(builder);
-        builder.AddServiceDefaults();
+        builder.AddServiceDefaults("sample");
         var app = builder.Build();
         app.UseServiceDefaults();
         app.MapServiceDefaults();
