@@ -20,6 +20,9 @@ builder.AddProject<Projects.Wave16_VulnCenter>("vuln-center", launchProfileName:
     .WithReference(vulnCenterDb).WaitFor(vulnCenterDb)
     .WithReference(vulnCenterCluster).WaitFor(backing.Redis)
     .WithReference(backing.Messaging).WaitFor(backing.Messaging)
+    .WithAuthority()
+    .WithKey("Audit__SigningKey", "vuln-center-audit-key")
+    .WithKey("VulnCenter__SecretKey", "vuln-center-secret-key")
     .WithNeighbours(neighbours, "safety-console", "integration-hub", "program-graph", "control-plane", "audit-trail")
     .DeployedOn(backing, maxReplicas: 10);
 

@@ -27,6 +27,21 @@ public sealed class ManifestTests : IDisposable
     }
 
     [Fact]
+    public async Task What_a_module_refuses_to_start_without_is_asked_for_and_its_keys_are_secret()
+    {
+        var resources = await Publish();
+        var environment = resources.GetProperty("vuln-center").GetProperty("env");
+
+        foreach (var (setting, parameter, secret) in ((string, string, bool)[])[
+            ("Authentication__Authority", "authority", false), ("Audit__SigningKey", "vuln-center-audit-key", true), ("VulnCenter__SecretKey", "vuln-center-secret-key", true)])
+        {
+            Assert.Equal($"{{{parameter}.value}}", environment.GetProperty(setting).GetString());
+            var input = resources.GetProperty(parameter).GetProperty("inputs").GetProperty("value");
+            Assert.Equal(secret, input.TryGetProperty("secret", out var marked) && marked.GetBoolean());
+        }
+    }
+
+    [Fact]
     public async Task Stand_ins_are_not_deployed_and_each_neighbours_address_is_a_parameter()
     {
         var resources = await Publish();
