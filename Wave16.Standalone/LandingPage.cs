@@ -23,6 +23,7 @@ internal static class LandingPage
             <meta charset="utf-8">
             <meta name="viewport" content="width=device-width, initial-scale=1">
             <meta http-equiv="refresh" content="5">
+            <link rel="icon" href="data:,">
             <title>Wave 16</title>
             <style>
             :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); }

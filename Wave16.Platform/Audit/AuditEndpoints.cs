@@ -42,7 +42,7 @@ internal static class AuditEndpoints
     {
         // Names are unique in the process, which may host several modules.
         string Named(string operation) => $"{operation}_{module.Replace('-', '_')}";
-        var audit = endpoints.MapGroup($"/audit/{module}").WithTags("audit").RequireScope(Access.Scopes.AuditRead);
+        var audit = endpoints.MapGroup($"/audit/{module}").WithTags("Audit").RequireScope(Access.Scopes.AuditRead);
         audit.MapGet("", List)
             .WithName(Named("ListAuditLeaves")).WithSummary("Lists audit leaves, newest first");
         audit.MapGet("/verify", Verify).AllowLongLived()

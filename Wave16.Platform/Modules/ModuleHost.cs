@@ -115,9 +115,9 @@ public static class ModuleHost
         {
             var endpoints = app.MapGroup("").WithGroupName(module.Name);
             ModuleEndpoint.Apply(endpoints, module.Name);
-            endpoints.MapAudit(module.Name);
-            endpoints.MapEvents(module.Name);
             module.MapEndpoints(endpoints);
+            endpoints.MapEvents(module.Name);
+            endpoints.MapAudit(module.Name);
         }
 
         return app;

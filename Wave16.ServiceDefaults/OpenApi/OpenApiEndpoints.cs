@@ -13,8 +13,9 @@ internal static class OpenApiEndpoints
         if (documents.Count == 0)
             return;
         app.MapOpenApi("/openapi/{documentName}.json").AllowAnonymous();
-        // Everything comes from the package itself: the page must work on a machine without a network.
-        app.MapScalarApiReference("/scalar", options =>
+        // Everything comes from the package itself: the page must work on a machine without a network. It opens with a token that
+        // anyone could ask /dev/token for, so that a request can be sent from it at once.
+        app.MapScalarApiReference("/scalar", (options, http) =>
         {
             options.Title = "Wave 16";
             options.DefaultFonts = false;
@@ -22,7 +23,8 @@ internal static class OpenApiEndpoints
             options.Agent = new ScalarAgentOptions { Disabled = true };
             options.Mcp = new ScalarMcpOptions { Disabled = true };
             options.ShowDeveloperTools = DeveloperToolsVisibility.Never;
-            options.PersistentAuthentication = true;
+            var token = http.RequestServices.GetRequiredService<DevelopmentTokens>().Issue(new(Roles: [Access.Operator, Access.Auditor]));
+            options.AddPreferredSecuritySchemes(OpenApiComponents.Bearer).AddHttpAuthentication(OpenApiComponents.Bearer, scheme => scheme.Token = token.AccessToken);
             foreach (var document in documents)
                 options.AddDocument(document.Name, document.Title);
         }).AllowAnonymous();

@@ -15,6 +15,8 @@ internal static class LogLevels
                 new("Logging:LogLevel:Microsoft.AspNetCore", "Warning"),
                 new("Logging:LogLevel:Microsoft.Orleans", "Warning"),
                 new("Logging:LogLevel:Orleans", "Warning"),
+                // Its first check counts from the machine's start and would greet everyone with a deadlock that is none.
+                new("Logging:LogLevel:Orleans.Runtime.Watchdog", "Error"),
                 new("Logging:LogLevel:Npgsql", "Warning"),
                 new("Logging:LogLevel:Polly", "Warning"),
                 new("Logging:LogLevel:System.Net.Http.HttpClient", "Warning"),
