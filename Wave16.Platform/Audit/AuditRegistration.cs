@@ -31,6 +31,9 @@ internal static class AuditRegistration
         module.Services.AddKeyedSingleton(name, (services, _) => new AuditSignal(services.GetRequiredService<TimeProvider>()));
         module.Services.AddKeyedSingleton(name, (services, _) => new AuditReader(services.GetRequiredKeyedService<ModuleDatabase>(name)));
         module.Services.AddKeyedSingleton(name, (services, _) => new LogTree(services.GetRequiredKeyedService<ModuleDatabase>(name)));
+        module.Services.AddKeyedSingleton(name, (services, _) => new HeadThinning(
+            services.GetRequiredKeyedService<ModuleDatabase>(name),
+            services.GetRequiredService<TimeProvider>()));
         module.Services.AddKeyedSingleton(name, (services, _) => new AuditVerifier(
             services.GetRequiredKeyedService<ModuleDatabase>(name),
             services.GetRequiredService<AuditKeys>(),
