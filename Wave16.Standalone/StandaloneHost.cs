@@ -41,6 +41,11 @@ public static class StandaloneHost
                 logging.CreateLogger("Wave16.LocalPostgres"),
                 CancellationToken.None);
             await using var app = await BuildAsync(builder, postgres, url);
+            if (args.Contains("--new-epoch", StringComparer.Ordinal))
+            {
+                return await ModuleHost.BeginNewEpochAsync(app);
+            }
+
             await app.StartAsync(CancellationToken.None);
             app.Lifetime.ApplicationStopping.Register(() => Console.WriteLine("Stopping: finishing requests, draining the outbox, stopping Postgres."));
             await Banner.PrintWhenReadyAsync(app, url, postgres, started);
