@@ -1,6 +1,3 @@
-using System.Globalization;
-using System.Text;
-using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 using Wave16.Platform.Store;
@@ -25,20 +22,19 @@ public sealed class RefusedAttempts
 
     internal static readonly TimeSpan Period = TimeSpan.FromMinutes(1);
 
-    private const int MaxLength = 200;
     private const string EveryoneElse = "*";
 
     private readonly ModuleDatabase _database;
-    private readonly AuditSignal _signal;
+    private readonly LoneLeaves _leaves;
     private readonly TimeProvider _clock;
     private readonly ILogger<RefusedAttempts> _log;
     private readonly Lock _gate = new();
     private readonly Dictionary<(string Tenant, string Actor), Window> _windows = [];
 
-    internal RefusedAttempts(ModuleDatabase database, AuditSignal signal, TimeProvider clock, ILogger<RefusedAttempts> log)
+    internal RefusedAttempts(ModuleDatabase database, LoneLeaves leaves, TimeProvider clock, ILogger<RefusedAttempts> log)
     {
         _database = database;
-        _signal = signal;
+        _leaves = leaves;
         _clock = clock;
         _log = log;
     }
@@ -59,7 +55,7 @@ public sealed class RefusedAttempts
 
         try
         {
-            await WriteAsync(tenant, actor, action, target, new { refused = Clean(code) }, cancellation);
+            await _leaves.WriteAsync(tenant, actor, action, target, new { refused = LoneLeaves.Clean(code) }, cancellation);
         }
         catch (NpgsqlException failure)
         {
@@ -83,7 +79,7 @@ public sealed class RefusedAttempts
             var (key, window) = over[i];
             try
             {
-                await WriteAsync(key.Tenant, key.Actor, "attempts.suppressed", "attempts/" + key.Actor, new { suppressed = window.Suppressed, since = window.Since }, cancellation);
+                await _leaves.WriteAsync(key.Tenant, key.Actor, "attempts.suppressed", "attempts/" + key.Actor, new { suppressed = window.Suppressed, since = window.Since }, cancellation);
             }
             catch (NpgsqlException failure)
             {
@@ -164,46 +160,6 @@ public sealed class RefusedAttempts
 
             return over.FindAll(window => window.Value.Suppressed > 0);
         }
-    }
-
-    private async Task WriteAsync<TDetails>(string tenant, string actor, string action, string target, TDetails details, CancellationToken cancellation)
-    {
-        (actor, action, target) = (Clean(actor), Clean(action), Clean(target));
-        // To the microsecond, as the store keeps it.
-        var at = new DateTimeOffset(_clock.GetUtcNow().UtcTicks / TimeSpan.TicksPerMicrosecond * TimeSpan.TicksPerMicrosecond, TimeSpan.Zero);
-        var canonical = AuditLeaf.Canonical(tenant, target, version: 0, at, actor, action, command: null, covers: null, JsonSerializer.SerializeToElement(details), previous: "");
-        await using var command = _database.DataSource.CreateCommand("""
-            insert into platform.audit_leaf (epoch, tenant, entity, entity_version, at, actor, action, canonical, hash)
-            values ($1, $2, $3, 0, $4, $5, $6, $7, $8)
-            """);
-        command.CommandTimeout = 5;
-        command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = _database.Epoch.Number });
-        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
-        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = target });
-        command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = at });
-        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = actor });
-        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = action });
-        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = canonical });
-        command.Parameters.Add(new NpgsqlParameter<byte[]> { TypedValue = AuditLeaf.Hash(canonical) });
-        await command.ExecuteNonQueryAsync(cancellation);
-        _signal.Committed();
-    }
-
-    // From outside, so anything: what the store cannot hold, and what a terminal would obey, becomes U+FFFD.
-    private static string Clean(string text)
-    {
-        var clean = new StringBuilder(Math.Min(text.Length, MaxLength));
-        foreach (var rune in text.EnumerateRunes())
-        {
-            if (clean.Length + rune.Utf16SequenceLength > MaxLength)
-            {
-                break;
-            }
-
-            clean.Append(Rune.GetUnicodeCategory(rune) is UnicodeCategory.Control ? "\uFFFD" : rune.ToString());
-        }
-
-        return clean.ToString();
     }
 
     private sealed class Window(DateTimeOffset since)

@@ -26,7 +26,7 @@ public sealed class AuditKeyTests(AuditCluster cluster)
     }
 
     [Fact]
-    public async Task The_steps_of_a_release_and_of_a_restore_need_no_key()
+    public async Task The_migration_step_of_a_release_needs_no_key()
     {
         var database = await SampleModule.DatabaseAsync(cluster.Postgres);
         await using var app = Production(database);

@@ -69,8 +69,10 @@ public sealed class HeadThinningTests(AuditCluster cluster)
         var kept = auditor.Open((await web.GetAsync("/audit/sample/consistency?from=1&to=8")).Json.GetProperty("checkpoint").GetString() ?? "");
         web.Clock.Advance(TimeSpan.FromDays(2));
 
-        Assert.Equal(2, await ThinAsync(web.Log));
+        // Or the server's own housekeeping was faster.
+        await ThinAsync(web.Log);
 
+        Assert.Equal([12], await HeadsAsync(web.Log));
         var consistency = (await web.GetAsync("/audit/sample/consistency?from=8")).Json;
         var now = auditor.Open(consistency.GetProperty("checkpoint").GetString() ?? "");
         Assert.NotNull(kept);
