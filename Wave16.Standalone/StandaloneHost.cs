@@ -19,7 +19,7 @@ public static class StandaloneHost
     public static async Task<int> RunAsync(string[] args)
     {
         var started = Stopwatch.StartNew();
-        var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, EnvironmentName = Environment(args) });
+        var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = ModuleHost.SettingsOf(args), EnvironmentName = Environment(args) });
         ListenAddresses addresses;
         try
         {

@@ -65,6 +65,15 @@ internal static class AuditEndpoints
             return refusal.ToResult();
         }
 
+        foreach (var (parameter, text) in new[] { (nameof(entity), entity), (nameof(actor), actor), (nameof(action), action) })
+        {
+            // PostgreSQL's text cannot hold it, so no leaf has it.
+            if (text is not null && text.Contains('\0', StringComparison.Ordinal))
+            {
+                return Invalid(parameter, "must be without U+0000").ToResult();
+            }
+        }
+
         var filter = new AuditFilter(entity, actor, action, from?.Value, to?.Value);
         var items = await Service<AuditReader>(http).ListAsync(caller.Tenant, filter, after, page.Limit + 1, cancellation);
         return TypedResults.Ok(page.ToPage(items, item => new AuditPosition(item.At, item.Id)));

@@ -6,9 +6,10 @@ using Microsoft.Extensions.Hosting;
 namespace Wave16.Platform.Audit;
 
 /// <summary>
-/// The key that signs this process's tree heads, and those that signed before it. <c>Audit:SigningKey</c> is a P-256 private
-/// key, PKCS#8 PEM; <c>Audit:PreviousKeys</c> is a list of public keys, SubjectPublicKeyInfo PEM. In Development a key is made
-/// at the first start and kept under the content root.
+/// The key that signs this process's tree heads, and others whose heads are good. <c>Audit:SigningKey</c> is a P-256 private
+/// key, PKCS#8 PEM; <c>Audit:PreviousKeys</c> is a list of public keys, SubjectPublicKeyInfo PEM: those that signed before, and
+/// during a rotation the one that other replicas sign with already. In Development a key is made at the first start and kept
+/// under the content root.
 /// </summary>
 internal sealed class AuditKeys
 {
@@ -73,12 +74,18 @@ internal sealed class AuditKeys
 
     private static ECDsa Load(string pem, string setting, bool wantsPrivate)
     {
+        // Otherwise a retired private key would be taken for the public one that is in it, and stay where it can be read.
+        if (!wantsPrivate && PemEncoding.TryFind(pem, out var found) && !pem.AsSpan()[found.Label].SequenceEqual("PUBLIC KEY"))
+        {
+            throw new InvalidOperationException($"{setting} is not a public key. Give what openssl pkey -pubout makes of a retired key, and keep the private one nowhere.");
+        }
+
         var key = ECDsa.Create();
         try
         {
             key.ImportFromPem(pem);
-            var parameters = key.ExportParameters(wantsPrivate);
-            if (parameters.Curve.Oid.Value == P256)
+            var curve = key.ExportParameters(wantsPrivate).Curve;
+            if (curve is { IsNamed: true, Oid.Value: P256 })
             {
                 return key;
             }

@@ -10,8 +10,8 @@ namespace Wave16.Platform.Audit;
 /// <summary>A leaf of the audit log.</summary>
 /// <param name="Id">Of the leaf.</param>
 /// <param name="Seq">Its place in the log, from 0; null until it is sealed, about a second later.</param>
-/// <param name="Entity"><c>kind/id</c>, or what a refused attempt aimed at.</param>
-/// <param name="Version">Of the entity that the change created; 0 for a refused attempt.</param>
+/// <param name="Entity"><c>kind/id</c>, or what a refused attempt or an entry by break-glass aimed at.</param>
+/// <param name="Version">Of the entity that the change created; 0 for what changed none: a refused attempt, an entry by break-glass.</param>
 /// <param name="At">When.</param>
 /// <param name="Actor">A subject, or <c>system:part</c>.</param>
 /// <param name="Action">What was done.</param>

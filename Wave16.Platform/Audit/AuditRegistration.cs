@@ -20,7 +20,7 @@ internal static class AuditRegistration
         module.Services.TryAddSingleton<AuditMetrics>();
         module.Services.TryAddSingleton<AuditKeys>();
         module.Services.AddProblemCodes(AuditEndpoints.NotSealed, AuditEndpoints.LogShorter, AuditEndpoints.VerifyRunning);
-        RecordForbidden(module.Services);
+        RecordAccess(module.Services);
         if (NeighbourAddress.Of(module.Configuration, AuditTrail.SystemName).IsConfigured)
         {
             module.AddNeighbour<AuditTrail>(AuditTrail.SystemName);
@@ -31,13 +31,20 @@ internal static class AuditRegistration
         module.Services.AddKeyedSingleton(name, (services, _) => new AuditSignal(services.GetRequiredService<TimeProvider>()));
         module.Services.AddKeyedSingleton(name, (services, _) => new AuditReader(services.GetRequiredKeyedService<ModuleDatabase>(name)));
         module.Services.AddKeyedSingleton(name, (services, _) => new LogTree(services.GetRequiredKeyedService<ModuleDatabase>(name)));
+        module.Services.AddKeyedSingleton(name, (services, _) => new HeadThinning(
+            services.GetRequiredKeyedService<ModuleDatabase>(name),
+            services.GetRequiredService<TimeProvider>()));
         module.Services.AddKeyedSingleton(name, (services, _) => new AuditVerifier(
             services.GetRequiredKeyedService<ModuleDatabase>(name),
             services.GetRequiredService<AuditKeys>(),
             services.GetRequiredService<TimeProvider>()));
-        module.Services.AddKeyedSingleton(name, (services, _) => new RefusedAttempts(
+        module.Services.AddKeyedSingleton(name, (services, _) => new LoneLeaves(
             services.GetRequiredKeyedService<ModuleDatabase>(name),
             services.GetRequiredKeyedService<AuditSignal>(name),
+            services.GetRequiredService<TimeProvider>()));
+        module.Services.AddKeyedSingleton(name, (services, _) => new RefusedAttempts(
+            services.GetRequiredKeyedService<ModuleDatabase>(name),
+            services.GetRequiredKeyedService<LoneLeaves>(name),
             services.GetRequiredService<TimeProvider>(),
             services.GetRequiredService<ILogger<RefusedAttempts>>()));
         module.Services.AddKeyedSingleton(name, (services, _) => new Sealer(
@@ -59,13 +66,14 @@ internal static class AuditRegistration
     }
 
     // Once per host, around whatever answers a 403 there.
-    private static void RecordForbidden(IServiceCollection services)
+    private static void RecordAccess(IServiceCollection services)
     {
         if (services.LastOrDefault(service => service.ServiceType == typeof(IAuthorizationMiddlewareResultHandler)) is { ImplementationType: { } answering } answer)
         {
             services.Remove(answer);
-            services.AddSingleton<IAuthorizationMiddlewareResultHandler>(provider =>
-                new ForbiddenIsRecorded((IAuthorizationMiddlewareResultHandler)ActivatorUtilities.CreateInstance(provider, answering)));
+            services.AddSingleton<IAuthorizationMiddlewareResultHandler>(provider => new BreakGlassIsRecorded(
+                new ForbiddenIsRecorded((IAuthorizationMiddlewareResultHandler)ActivatorUtilities.CreateInstance(provider, answering)),
+                provider.GetRequiredService<ILogger<BreakGlassIsRecorded>>()));
         }
     }
 }

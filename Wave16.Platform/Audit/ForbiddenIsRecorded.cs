@@ -16,12 +16,14 @@ internal sealed class ForbiddenIsRecorded(IAuthorizationMiddlewareResultHandler 
         if (authorizeResult.Forbidden && Caller.Of(context.User) is { } caller
             && context.GetEndpoint() is RouteEndpoint endpoint && endpoint.Metadata.GetMetadata<ModuleEndpoint>() is { Module: var module })
         {
-            // The pattern and not the path: what a caller makes up has no place in a log that is kept for ever.
-            var attempt = $"{context.Request.Method} /{endpoint.RoutePattern.RawText?.TrimStart('/')}";
+            var attempt = Route(context, endpoint);
             await context.RequestServices.GetRequiredKeyedService<RefusedAttempts>(module)
                 .RecordAsync(caller.Tenant, caller.Subject, attempt, attempt, ProblemCodes.Forbidden.Code, CancellationToken.None);
         }
 
         await answer.HandleAsync(next, context, policy, authorizeResult);
     }
+
+    /// <summary>The pattern and not the path: what a caller makes up has no place in a log that is kept for ever.</summary>
+    public static string Route(HttpContext context, RouteEndpoint endpoint) => $"{context.Request.Method} /{endpoint.RoutePattern.RawText?.Trim('/')}";
 }

@@ -1,6 +1,3 @@
-using System.Globalization;
-using System.Text;
-using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 using Wave16.Platform.Store;
@@ -8,33 +5,36 @@ using Wave16.Platform.Store;
 namespace Wave16.Platform.Audit;
 
 /// <summary>
-/// Records in the audit log what somebody tried and was refused. Registered once per module, keyed by its name. Bounded: per
-/// caller twenty leaves a minute; what is over that is counted, and the count recorded.
+/// Records in the audit log what somebody tried and was refused. Registered once per module, keyed by its name. Bounded, in
+/// each replica: twenty leaves a minute per caller and two hundred per tenant; what is over that is counted, and the counts
+/// are recorded, so that a flood of refusals fills neither the memory nor the disk.
 /// </summary>
 public sealed class RefusedAttempts
 {
     /// <summary>Leaves per caller and <see cref="Period"/>.</summary>
     internal const int PerPeriod = 20;
 
-    /// <summary>Callers that are told apart; the rest of a tenant's share one window.</summary>
+    /// <summary>Leaves per tenant and <see cref="Period"/>, and callers of a tenant that are told apart; the rest share one count.</summary>
+    internal const int PerTenant = 200;
+
+    /// <summary>Callers of all tenants that are told apart.</summary>
     internal const int MaxCallers = 10_000;
 
     internal static readonly TimeSpan Period = TimeSpan.FromMinutes(1);
 
-    private const int MaxLength = 200;
     private const string EveryoneElse = "*";
 
     private readonly ModuleDatabase _database;
-    private readonly AuditSignal _signal;
+    private readonly LoneLeaves _leaves;
     private readonly TimeProvider _clock;
     private readonly ILogger<RefusedAttempts> _log;
     private readonly Lock _gate = new();
     private readonly Dictionary<(string Tenant, string Actor), Window> _windows = [];
 
-    internal RefusedAttempts(ModuleDatabase database, AuditSignal signal, TimeProvider clock, ILogger<RefusedAttempts> log)
+    internal RefusedAttempts(ModuleDatabase database, LoneLeaves leaves, TimeProvider clock, ILogger<RefusedAttempts> log)
     {
         _database = database;
-        _signal = signal;
+        _leaves = leaves;
         _clock = clock;
         _log = log;
     }
@@ -48,25 +48,24 @@ public sealed class RefusedAttempts
     /// <param name="cancellation">Pass none on behalf of a caller: who hangs up is recorded all the same.</param>
     public async Task RecordAsync(string tenant, string actor, string action, string target, string code, CancellationToken cancellation)
     {
-        var window = Enter(tenant, actor, out var isCounted);
-        if (isCounted)
+        if (Enter(tenant, actor) is not { } key)
         {
             return;
         }
 
         try
         {
-            await WriteAsync(tenant, actor, action, target, new { refused = Clean(code) }, cancellation);
+            await _leaves.WriteAsync(tenant, actor, action, target, new { refused = LoneLeaves.Clean(code) }, cancellation);
         }
         catch (NpgsqlException failure)
         {
             // The refusal itself must not fail for this; the count is written when the store is back.
             _log.LogWarning(failure, "{Module}: a refused attempt could not be recorded and is counted", _database.Module);
-            Interlocked.Increment(ref window.Suppressed);
+            Count(key, 1, _clock.GetUtcNow());
         }
     }
 
-    /// <summary>Writes the counts of windows that are over.</summary>
+    /// <summary>Writes the counts of windows that are over. When the store is away they are kept for the next time.</summary>
     internal async Task FlushAsync(bool all, CancellationToken cancellation)
     {
         if (!_database.IsReady)
@@ -74,51 +73,80 @@ public sealed class RefusedAttempts
             return;
         }
 
-        foreach (var (key, window) in Over(all))
+        var over = Over(all);
+        for (var i = 0; i < over.Count; i++)
         {
-            var suppressed = Interlocked.Exchange(ref window.Suppressed, 0);
-            if (suppressed == 0)
-            {
-                continue;
-            }
-
+            var (key, window) = over[i];
             try
             {
-                await WriteAsync(key.Tenant, key.Actor, "attempts.suppressed", "attempts/" + key.Actor, new { suppressed, since = window.Since }, cancellation);
+                await _leaves.WriteAsync(key.Tenant, key.Actor, "attempts.suppressed", "attempts/" + key.Actor, new { suppressed = window.Suppressed, since = window.Since }, cancellation);
             }
             catch (NpgsqlException failure)
             {
-                _log.LogWarning(failure, "{Module}: {Count} refused attempts could not be recorded yet", _database.Module, suppressed);
-                Keep(key, window, suppressed);
+                _log.LogWarning(failure, "{Module}: counts of refused attempts could not be recorded yet", _database.Module);
+                foreach (var (kept, counted) in over.Skip(i))
+                {
+                    Count(kept, counted.Suppressed, counted.Since);
+                }
+
+                return;
             }
         }
     }
 
-    private Window Enter(string tenant, string actor, out bool isCounted)
+    /// <returns>Under which key a failure to write the leaf is counted; null when the attempt has been counted already.</returns>
+    private (string Tenant, string Actor)? Enter(string tenant, string actor)
     {
         lock (_gate)
         {
-            var key = _windows.ContainsKey((tenant, actor)) || _windows.Count < MaxCallers ? (tenant, actor) : (tenant, EveryoneElse);
+            var now = _clock.GetUtcNow();
+            var shared = WindowOf((tenant, EveryoneElse), now);
+            var key = (tenant, actor);
             if (!_windows.TryGetValue(key, out var window))
             {
-                window = new Window(_clock.GetUtcNow());
-                _windows.Add(key, window);
+                if (shared.Callers < PerTenant && _windows.Count < MaxCallers)
+                {
+                    shared.Callers++;
+                    window = WindowOf(key, now);
+                }
+                else
+                {
+                    (key, window) = ((tenant, EveryoneElse), shared);
+                }
             }
 
-            isCounted = window.Recorded >= PerPeriod || !_database.IsReady;
-            if (isCounted)
+            if (window.Recorded >= PerPeriod || shared.Leaves >= PerTenant || !_database.IsReady)
             {
-                Interlocked.Increment(ref window.Suppressed);
-            }
-            else
-            {
-                window.Recorded++;
+                window.Suppressed++;
+                return null;
             }
 
-            return window;
+            window.Recorded++;
+            shared.Leaves++;
+            return key;
         }
     }
 
+    private Window WindowOf((string Tenant, string Actor) key, DateTimeOffset since)
+    {
+        if (!_windows.TryGetValue(key, out var window))
+        {
+            window = new Window(since);
+            _windows.Add(key, window);
+        }
+
+        return window;
+    }
+
+    private void Count((string Tenant, string Actor) key, long attempts, DateTimeOffset since)
+    {
+        lock (_gate)
+        {
+            WindowOf(key, since).Suppressed += attempts;
+        }
+    }
+
+    /// <summary>Takes out the windows that are over, and returns those that counted something.</summary>
     private List<KeyValuePair<(string Tenant, string Actor), Window>> Over(bool all)
     {
         lock (_gate)
@@ -130,69 +158,22 @@ public sealed class RefusedAttempts
                 _windows.Remove(window.Key);
             }
 
-            return over;
+            return over.FindAll(window => window.Value.Suppressed > 0);
         }
-    }
-
-    private void Keep((string Tenant, string Actor) key, Window window, long suppressed)
-    {
-        lock (_gate)
-        {
-            if (!_windows.TryAdd(key, window))
-            {
-                window = _windows[key];
-            }
-
-            Interlocked.Add(ref window.Suppressed, suppressed);
-        }
-    }
-
-    private async Task WriteAsync<TDetails>(string tenant, string actor, string action, string target, TDetails details, CancellationToken cancellation)
-    {
-        (actor, action, target) = (Clean(actor), Clean(action), Clean(target));
-        // To the microsecond, as the store keeps it.
-        var at = new DateTimeOffset(_clock.GetUtcNow().UtcTicks / TimeSpan.TicksPerMicrosecond * TimeSpan.TicksPerMicrosecond, TimeSpan.Zero);
-        var canonical = AuditLeaf.Canonical(tenant, target, version: 0, at, actor, action, command: null, covers: null, JsonSerializer.SerializeToElement(details), previous: "");
-        await using var command = _database.DataSource.CreateCommand("""
-            insert into platform.audit_leaf (epoch, tenant, entity, entity_version, at, actor, action, canonical, hash)
-            values ($1, $2, $3, 0, $4, $5, $6, $7, $8)
-            """);
-        command.CommandTimeout = 5;
-        command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = _database.Epoch.Number });
-        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
-        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = target });
-        command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = at });
-        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = actor });
-        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = action });
-        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = canonical });
-        command.Parameters.Add(new NpgsqlParameter<byte[]> { TypedValue = AuditLeaf.Hash(canonical) });
-        await command.ExecuteNonQueryAsync(cancellation);
-        _signal.Committed();
-    }
-
-    // From outside, so anything: what the store cannot hold, and what a terminal would obey, becomes U+FFFD.
-    private static string Clean(string text)
-    {
-        var clean = new StringBuilder(Math.Min(text.Length, MaxLength));
-        foreach (var rune in text.EnumerateRunes())
-        {
-            if (clean.Length + rune.Utf16SequenceLength > MaxLength)
-            {
-                break;
-            }
-
-            clean.Append(Rune.GetUnicodeCategory(rune) is UnicodeCategory.Control ? "\uFFFD" : rune.ToString());
-        }
-
-        return clean.ToString();
     }
 
     private sealed class Window(DateTimeOffset since)
     {
-        public long Suppressed;
-
         public DateTimeOffset Since { get; } = since;
 
         public int Recorded { get; set; }
+
+        public long Suppressed { get; set; }
+
+        /// <summary>Of a tenant's shared window: leaves of all its callers.</summary>
+        public int Leaves { get; set; }
+
+        /// <summary>Of a tenant's shared window: callers that have one of their own.</summary>
+        public int Callers { get; set; }
     }
 }

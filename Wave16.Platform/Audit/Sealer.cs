@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -37,7 +36,6 @@ internal sealed class Sealer(
     /// <returns>How many leaves this call appended.</returns>
     internal async Task<long> SealPendingAsync(CancellationToken cancellation)
     {
-        using var signer = keys.CreateSigner();
         var destinations = routes.For(SealedEvents.TypeOf(database.Module));
         var forwards = destinations.Count > 0;
         var current = database.Epoch;
@@ -50,7 +48,7 @@ internal sealed class Sealer(
                 : await store.ReadPendingAsync(state, BatchSize, forwards, cancellation);
             if (leaves.Count > 0)
             {
-                var append = Append(state, leaves, current, signer, forwards);
+                var append = Append(state, leaves, current, forwards);
                 if (await store.AppendAsync(append, destinations, cancellation))
                 {
                     appended += leaves.Count;
@@ -76,7 +74,7 @@ internal sealed class Sealer(
         return appended;
     }
 
-    private LogAppend Append(SealerState state, List<PendingLeaf> leaves, StoreEpoch epoch, ECDsa signer, bool forwards)
+    private LogAppend Append(SealerState state, List<PendingLeaf> leaves, StoreEpoch epoch, bool forwards)
     {
         var tree = new MerkleFrontier(state.TreeSize, state.Frontier);
         var nodes = new List<(Subtree, byte[])>();
@@ -94,6 +92,7 @@ internal sealed class Sealer(
         // To the millisecond, as it is signed, so that the row and the note say the same.
         var now = DateTimeOffset.FromUnixTimeMilliseconds(clock.GetUtcNow().ToUnixTimeMilliseconds());
         var head = new Checkpoint(Checkpoint.OriginOf(database.Module, epoch.Token), tree.Size, tree.Root(), now);
+        using var signer = keys.CreateSigner();
         var signature = AuditKeys.Sign(signer, head.SignedBytes);
         var last = leaves[^1];
         return new LogAppend

@@ -1,14 +1,19 @@
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Npgsql;
+using Wave16.Platform.Audit;
 using Wave16.Platform.Http;
 using Wave16.Platform.Store;
 using Wave16.Platform.Work;
 
 namespace Wave16.Platform.Modules;
 
-/// <summary>Removes what has expired row by row: idempotency keys and ended jobs. Every replica does it; they pass over each other's rows.</summary>
-internal sealed class Housekeeping(ModuleDatabase database, IdempotencyStore keys, JobStore jobs, TimeProvider clock, ILogger<Housekeeping> log)
+/// <summary>
+/// Removes what has expired row by row: idempotency keys, ended jobs, signed heads that later ones stand for. Every replica
+/// does it; they pass over each other's rows.
+/// </summary>
+internal sealed class Housekeeping(
+    ModuleDatabase database, IdempotencyStore keys, JobStore jobs, HeadThinning heads, TimeProvider clock, ILogger<Housekeeping> log)
     : BackgroundService
 {
     private const int BatchSize = 1000;
@@ -23,6 +28,7 @@ internal sealed class Housekeeping(ModuleDatabase database, IdempotencyStore key
             {
                 await AllAsync(keys.RemoveExpiredAsync, stoppingToken);
                 await AllAsync(jobs.RemoveEndedAsync, stoppingToken);
+                await AllAsync(heads.RemoveSupersededAsync, stoppingToken);
             }
             catch (NpgsqlException failure)
             {

@@ -15,13 +15,16 @@ namespace Wave16.Platform.Modules;
 /// <summary>Hosts one module (its executable) or several (Standalone) in one process: one web server, one silo.</summary>
 public static class ModuleHost
 {
+    private const string Migrate = "--migrate";
+    private const string NewEpoch = "--new-epoch";
+
     /// <summary>The whole of a module's <c>Program.cs</c>.</summary>
     /// <returns>The process's exit code.</returns>
     public static async Task<int> Run<TModule>(string[] args)
         where TModule : IModule, new()
     {
         var module = new TModule();
-        var builder = WebApplication.CreateBuilder(args);
+        var builder = WebApplication.CreateBuilder(SettingsOf(args));
         builder.AddModules([module]);
         OpenApiBuild.RemoveHostedServices(builder.Services);
         await using var app = builder.Build();
@@ -38,9 +41,12 @@ public static class ModuleHost
     /// <summary>Does what <c>--migrate</c> or <c>--new-epoch</c> asks for instead of running.</summary>
     /// <returns>The exit code; null when neither is asked for.</returns>
     public static async Task<int?> RunOnceAsync(WebApplication app, string[] args) =>
-        args.Contains("--migrate", StringComparer.Ordinal) ? await MigrateAsync(app)
-        : args.Contains("--new-epoch", StringComparer.Ordinal) ? await BeginNewEpochAsync(app)
+        args.Contains(Migrate, StringComparer.Ordinal) ? await MigrateAsync(app)
+        : args.Contains(NewEpoch, StringComparer.Ordinal) ? await BeginNewEpochAsync(app)
         : null;
+
+    /// <summary>The arguments without those two, which configuration would give the next argument as their value.</summary>
+    public static string[] SettingsOf(string[] args) => [.. args.Where(argument => argument is not (Migrate or NewEpoch))];
 
     /// <summary>Brings every hosted module's schema up and starts nothing: the job of an init container or of an operator.</summary>
     /// <returns>0, or 1 with the reason on standard error.</returns>

@@ -44,6 +44,7 @@ internal static class PlatformServices
             services.GetRequiredKeyedService<ModuleDatabase>(module.Name),
             services.GetRequiredKeyedService<IdempotencyStore>(module.Name),
             services.GetRequiredKeyedService<JobStore>(module.Name),
+            services.GetRequiredKeyedService<HeadThinning>(module.Name),
             services.GetRequiredService<TimeProvider>(),
             services.GetRequiredService<ILogger<Housekeeping>>()));
     }

@@ -25,6 +25,8 @@ internal static class AuthenticationSetup
         services.AddSingleton<AccessCatalogue>();
         services.AddSingleton<TokenCallers>();
         services.AddSingleton<CachingTokenHandler>();
+        services.AddMetrics();
+        services.AddSingleton<UnauthenticatedRequests>();
         if (builder.Environment.IsDevelopment())
             services.AddSingleton<DevelopmentTokens>();
 
@@ -91,6 +93,7 @@ internal static class AuthenticationSetup
                         context.HttpContext, ProblemCodes.Unavailable, "The authority that issues tokens cannot be reached right now.");
                 }
 
+                provider.GetRequiredService<UnauthenticatedRequests>().Count(context.AuthenticateFailure);
                 if (context.AuthenticateFailure is { } failure)
                     context.HttpContext.Features.Set(new RefusedToken(failure));
                 if (context.AuthenticateFailure is UnusableTokenException unusable)

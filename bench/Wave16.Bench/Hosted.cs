@@ -25,14 +25,15 @@ internal sealed class Hosted : IAsyncDisposable
 
     public IServiceProvider Services => _app.Services;
 
-    public static async Task<Hosted> StartAsync(IModule module, string connectionString, CancellationToken cancellation)
+    /// <param name="neighbours">Those that are configured; null for all.</param>
+    public static async Task<Hosted> StartAsync(IModule module, string connectionString, CancellationToken cancellation, IReadOnlyList<string>? neighbours = null)
     {
-        var neighbours = await StartNeighboursAsync(cancellation);
+        var standIns = await StartNeighboursAsync(cancellation);
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions { EnvironmentName = "Development" });
         builder.Configuration.AddInMemoryCollection(
         [
             new("ConnectionStrings:" + module.Name + "-db", connectionString),
-            .. NeighboursExtensions.Names.Select(name => KeyValuePair.Create<string, string?>($"Neighbours:{name}:Url", $"{neighbours.Urls.First()}/{name}/")),
+            .. (neighbours ?? NeighboursExtensions.Names).Select(name => KeyValuePair.Create<string, string?>($"Neighbours:{name}:Url", $"{standIns.Urls.First()}/{name}/")),
         ]);
         builder.Logging.SetMinimumLevel(LogLevel.Warning);
         builder.WebHost.UseUrls("http://127.0.0.1:0");
@@ -46,7 +47,7 @@ internal sealed class Hosted : IAsyncDisposable
             await look.WaitForNextTickAsync(cancellation);
         }
 
-        return new Hosted(app, neighbours);
+        return new Hosted(app, standIns);
     }
 
     public static async Task<WebApplication> StartNeighboursAsync(CancellationToken cancellation)
@@ -63,11 +64,11 @@ internal sealed class Hosted : IAsyncDisposable
 
     public Task<HttpClient> ClientAsync(string tenant, CancellationToken cancellation) => ClientAsync(Address, tenant, cancellation);
 
-    /// <summary>A client of the tenant with an operator's development token.</summary>
-    public static async Task<HttpClient> ClientAsync(Uri server, string tenant, CancellationToken cancellation)
+    /// <summary>A client of the tenant with a development token, an operator's unless told otherwise.</summary>
+    public static async Task<HttpClient> ClientAsync(Uri server, string tenant, CancellationToken cancellation, string role = Access.Operator)
     {
         var client = new HttpClient { BaseAddress = server, DefaultRequestVersion = HttpVersion.Version11, Timeout = TimeSpan.FromMinutes(5) };
-        using var answer = await client.PostAsJsonAsync("/dev/token", new { tenant, subject = "bench", roles = (string[])[Access.Operator] }, cancellation);
+        using var answer = await client.PostAsJsonAsync("/dev/token", new { tenant, subject = "bench", roles = (string[])[role] }, cancellation);
         answer.EnsureSuccessStatusCode();
         var token = await answer.Content.ReadFromJsonAsync<JsonElement>(cancellation);
         client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token.GetProperty("access_token").GetString());

@@ -7,6 +7,7 @@ Dictionary<string, Func<Ground, CancellationToken, Task>> benchmarks = new(Strin
     ["save"] = SaveBenchmark.RunAsync,
     ["pipeline"] = PipelineBenchmark.RunAsync,
     ["events"] = EventsBenchmark.RunAsync,
+    ["audit"] = AuditBenchmark.RunAsync,
 };
 
 if (args is not [var name] || (name != "all" && !benchmarks.ContainsKey(name)))

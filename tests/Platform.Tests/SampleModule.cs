@@ -69,10 +69,11 @@ internal sealed class SampleHost : IAsyncDisposable
 
     public System.Diagnostics.Metrics.IMeterFactory MeterFactory => _host.Services.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>();
 
-    public static SampleHost Build(string connectionString, TimeProvider clock, Action<ModuleBuilder> services, string name = SampleModule.ModuleName)
+    public static SampleHost Build(string connectionString, TimeProvider clock, Action<ModuleBuilder> services, string name = SampleModule.ModuleName, params (string Key, string Value)[] settings)
     {
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { EnvironmentName = Environments.Development });
         builder.Configuration.AddInMemoryCollection([new($"ConnectionStrings:{name}-db", connectionString), new("Audit:SigningKey", AuditKey)]);
+        builder.Configuration.AddInMemoryCollection(settings.Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value)));
         builder.Services.AddSingleton(clock);
         builder.Services.AddMetrics();
         builder.Services.AddSingleton<DependencyHealth>();
@@ -82,9 +83,9 @@ internal sealed class SampleHost : IAsyncDisposable
         return new SampleHost(builder.Build(), name);
     }
 
-    public static async Task<SampleHost> StartAsync(string connectionString, TimeProvider clock, Action<ModuleBuilder> services)
+    public static async Task<SampleHost> StartAsync(string connectionString, TimeProvider clock, Action<ModuleBuilder> services, params (string Key, string Value)[] settings)
     {
-        var sample = Build(connectionString, clock, services);
+        var sample = Build(connectionString, clock, services, settings: settings);
         await sample.StartAsync();
         return sample;
     }

@@ -7,6 +7,7 @@ using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Wave16.Platform.Audit;
 using Wave16.Platform.Modules;
 using Wave16.Platform.Store;
 using Wave16.ServiceDefaults;
@@ -26,17 +27,24 @@ internal sealed class WebSample : IAsyncDisposable
         _client = new HttpClient { BaseAddress = new Uri(app.Urls.Single()) };
     }
 
+    public Uri Address => new(_app.Urls.Single());
+
     public IServiceProvider Services => _app.Services;
 
     public ModuleDatabase Database => _app.Services.GetRequiredKeyedService<ModuleDatabase>(SampleModule.ModuleName);
 
-    public static async Task<WebSample> StartAsync(string connectionString, TimeProvider clock, Action<IEndpointRouteBuilder> endpoints, Action<ModuleBuilder>? services = null)
+    public static async Task<WebSample> StartAsync(string connectionString, TimeProvider clock, Action<IEndpointRouteBuilder> endpoints, Action<ModuleBuilder>? services = null, params (string Key, string Value)[] settings)
     {
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions { EnvironmentName = Environments.Development });
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Logging.ClearProviders();
         builder.Configuration[$"ConnectionStrings:{SampleModule.ModuleName}-db"] = connectionString;
         builder.Configuration["Audit:SigningKey"] = SampleHost.AuditKey;
+        foreach (var (key, value) in settings)
+        {
+            builder.Configuration[key] = value;
+        }
+
         builder.Services.AddSingleton(clock);
         builder.AddServiceDefaults("sample");
         builder.Services.AddScopes(new Scope(Write, SampleModule.ModuleName, "write tickets", Access.Operator));
@@ -49,6 +57,9 @@ internal sealed class WebSample : IAsyncDisposable
         var group = app.MapGroup("").WithGroupName(SampleModule.ModuleName).RequireScope(Write);
         ModuleEndpoint.Apply(group, SampleModule.ModuleName);
         endpoints(group);
+        var platform = app.MapGroup("").WithGroupName(SampleModule.ModuleName);
+        ModuleEndpoint.Apply(platform, SampleModule.ModuleName);
+        platform.MapAudit(SampleModule.ModuleName);
         await app.StartAsync(TestContext.Current.CancellationToken);
         return new WebSample(app);
     }
@@ -59,9 +70,11 @@ internal sealed class WebSample : IAsyncDisposable
         return this;
     }
 
-    public async Task<string> TokenAsync(string tenant, string subject, string? partner = null)
+    public Task<string> TokenAsync(string tenant, string subject, string? partner = null) => TokenAsync(new { tenant, subject, partner });
+
+    public async Task<string> TokenAsync(object request)
     {
-        using var answer = await _client.PostAsJsonAsync("/dev/token", new { tenant, subject, partner }, TestContext.Current.CancellationToken);
+        using var answer = await _client.PostAsJsonAsync("/dev/token", request, TestContext.Current.CancellationToken);
         var issued = await answer.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<JsonElement>(TestContext.Current.CancellationToken);
         return issued.EnumerateObject().First(member => member.Value.ValueKind is JsonValueKind.String && member.Value.GetString()?.Count(c => c == '.') == 2).Value.GetString() ?? "";
     }

@@ -101,7 +101,7 @@ public sealed class StandaloneTests : IAsyncLifetime
     {
         await using var migrate = StandaloneProcess.Start(_directory, _port, "--migrate");
         Assert.Equal(0, await migrate.ExitAsync(Cancellation));
-        await using var epoch = StandaloneProcess.Start(_directory, _port, "--new-epoch");
+        await using var epoch = StandaloneProcess.Start(_directory, _port, "--new-epoch", "--Logging:LogLevel:Default=Error");
         Assert.Equal(0, await epoch.ExitAsync(Cancellation));
 
         Assert.Contains("vuln-center: store epoch 2", epoch.Output, StringComparison.Ordinal);

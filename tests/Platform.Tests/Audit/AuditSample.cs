@@ -32,9 +32,10 @@ internal sealed class AuditSample : IAsyncDisposable
     public static async Task<AuditSample> StartAsync(AuditCluster cluster, TimeProvider? clock = null, Action<ModuleBuilder>? services = null) =>
         await OpenAsync(await SampleModule.DatabaseAsync(cluster.Postgres), clock, services);
 
-    public static async Task<AuditSample> OpenAsync(string connectionString, TimeProvider? clock = null, Action<ModuleBuilder>? services = null)
+    public static async Task<AuditSample> OpenAsync(
+        string connectionString, TimeProvider? clock = null, Action<ModuleBuilder>? services = null, params (string Key, string Value)[] settings)
     {
-        var host = SampleHost.Build(connectionString, clock ?? TimeProvider.System, services ?? (_ => { }));
+        var host = SampleHost.Build(connectionString, clock ?? TimeProvider.System, services ?? (_ => { }), settings: settings);
         await host.Get<Migrator>().MigrateAsync(Cancellation);
         return new AuditSample(host, connectionString);
     }

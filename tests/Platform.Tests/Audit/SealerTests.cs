@@ -132,6 +132,27 @@ public sealed class SealerTests(AuditCluster cluster)
     }
 
     [Fact]
+    public async Task A_module_that_does_nothing_writes_nothing()
+    {
+        var clock = new FakeTimeProvider(new DateTimeOffset(2026, 3, 1, 12, 0, 0, TimeSpan.Zero));
+        var connectionString = await SampleModule.DatabaseAsync(cluster.Postgres);
+        await using var before = await AuditSample.OpenAsync(connectionString, clock);
+        await before.SaveAsync("T-1", versions: 2);
+        await before.SealAsync();
+        await using var running = await SampleHost.StartAsync(connectionString, clock, _ => { });
+        var state = await before.ScalarAsync<string>("select xmin::text from platform.audit_sealer");
+        for (var second = 0; second < 60; second++)
+        {
+            clock.Advance(TimeSpan.FromSeconds(1));
+            Assert.Equal(0, await running.Get<Sealer>().SealPendingAsync(Cancellation));
+        }
+
+        Assert.Equal(1, await before.ScalarAsync<long>("select count(*) from platform.audit_head"));
+        // Not even the same again.
+        Assert.Equal(state, await before.ScalarAsync<string>("select xmin::text from platform.audit_sealer"));
+    }
+
+    [Fact]
     public async Task A_head_is_a_signed_note_that_its_public_key_verifies()
     {
         await using var sample = await AuditSample.StartAsync(cluster, new FakeTimeProvider(new DateTimeOffset(2026, 3, 1, 12, 0, 0, 123, TimeSpan.Zero)));
