@@ -2,7 +2,6 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Wave16.Platform.Events;
 using Wave16.Platform.Store;
-using Wave16.Platform.Tests.Store;
 using Wave16.Platform.Work;
 using Wave16.ServiceDefaults;
 using Wave16.Testing;
