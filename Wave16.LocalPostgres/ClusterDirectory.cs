@@ -78,7 +78,7 @@ internal sealed class ClusterDirectory : IDisposable
                 if (TryLock(abandoned, FileMode.Open) is { } @lock)
                     new ClusterDirectory(abandoned, @lock, null).Remove();
             }
-            catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+            catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or PostgresUnavailableException)
             {
                 logger.LogDebug(failure, "{Directory} of an earlier run cannot be removed", abandoned);
             }
@@ -143,7 +143,7 @@ internal sealed class ClusterDirectory : IDisposable
         try
         {
             if (StaleServer.ProcessOf(this) is { } orphan)
-                Postmaster.Signal(orphan, PostmasterSignal.Kill);
+                Postmaster.Kill(orphan);
             foreach (var folder in Directory.EnumerateDirectories(Root))
                 Directory.Delete(folder, recursive: true);
             // The lock goes last: what is left of an interrupted removal is still seen as abandoned.

@@ -6,7 +6,9 @@ namespace Wave16.LocalPostgres;
 
 /// <summary>
 /// A PostgreSQL server for this process: the one that was given, or else a private cluster, or else a container.
-/// One that we started ends with us, however we end.
+/// A private cluster ends with us, however we end; but on Windows, where nothing tells a child that its parent was killed,
+/// it then goes on until the next start in its directory, which stops it. A durable container can outlive us too; the next
+/// start finds it by its name.
 /// </summary>
 public sealed class PostgresServer : IAsyncDisposable
 {

@@ -1,11 +1,15 @@
+using System.ComponentModel;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using System.Runtime.Versioning;
 
 namespace Wave16.LocalPostgres;
 
 /// <summary>One run of the server, from its start to its end.</summary>
 internal sealed partial class Postmaster
 {
+    private static readonly TimeSpan s_lastBreath = TimeSpan.FromSeconds(10);
+
     private readonly TaskCompletionSource _launched = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -39,11 +43,40 @@ internal sealed partial class Postmaster
     /// <summary>Lets go of the pipe by which a watching shell knows that we live.</summary>
     public void LetGo() => _hold?.Close();
 
+    /// <exception cref="PostgresUnavailableException">The process is not ours to signal.</exception>
+    [UnsupportedOSPlatform("windows")]
     public static void Signal(int processId, PostmasterSignal signal)
     {
         const int noSuchProcess = 3;
-        if (Kill(processId, (int)signal) != 0 && Marshal.GetLastPInvokeError() is not noSuchProcess)
-            throw new InvalidOperationException($"Process {processId} cannot be signalled: {Marshal.GetLastPInvokeErrorMessage()}.");
+        if (SendSignal(processId, (int)signal) != 0 && Marshal.GetLastPInvokeError() is not noSuchProcess)
+            throw new PostgresUnavailableException($"PostgreSQL, process {processId}, cannot be stopped: {Marshal.GetLastPInvokeErrorMessage()}. Stop it and start again.");
+    }
+
+    /// <summary>Ends a server at once, and its backends with it; nothing when it has gone.</summary>
+    /// <exception cref="PostgresUnavailableException">The process is not ours to kill.</exception>
+    public static void Kill(int processId)
+    {
+        if (!OperatingSystem.IsWindows())
+        {
+            // The backends see that their postmaster has gone.
+            Signal(processId, PostmasterSignal.Kill);
+            return;
+        }
+        try
+        {
+            using var process = Process.GetProcessById(processId);
+            process.Kill(entireProcessTree: true);
+            // Until then its files cannot be removed.
+            process.WaitForExit(s_lastBreath);
+        }
+        catch (Exception gone) when (gone is ArgumentException or InvalidOperationException)
+        {
+            // It ended by itself.
+        }
+        catch (Exception failure) when (failure is Win32Exception or AggregateException)
+        {
+            throw new PostgresUnavailableException($"PostgreSQL, process {processId}, cannot be stopped: {failure.Message} Stop it and start again.", failure);
+        }
     }
 
     private void Run(ProcessStartInfo start, PostgresLog log)
@@ -90,7 +123,8 @@ internal sealed partial class Postmaster
     }
 
     [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
-    private static partial int Kill(int processId, int signal);
+    [UnsupportedOSPlatform("windows")]
+    private static partial int SendSignal(int processId, int signal);
 }
 
 /// <summary>What each signal asks of a postmaster (PostgreSQL manual, "Shutting Down the Server").</summary>

@@ -208,7 +208,7 @@ internal sealed class PrivateCluster : IPostgresSource
             }
             else if (_log.Says("\"postmaster.pid\" already exists") && recoveries++ < MostRecoveries)
             {
-                await StaleServer.ClearAsync(_directory, cancellationToken);
+                await StaleServer.ClearAsync(_directory, _installation, _account, cancellationToken);
             }
             else if (_log.Says("pre-existing shared memory block") && recoveries++ < MostRecoveries)
             {
@@ -260,8 +260,7 @@ internal sealed class PrivateCluster : IPostgresSource
     {
         if (OperatingSystem.IsWindows())
         {
-            var mode = signal == PostmasterSignal.Interrupt ? "fast" : "immediate";
-            await Command.RunAsync(_account.Start(_installation.Program("pg_ctl"), ["stop", "-D", _directory.Data, "-m", mode]), CancellationToken.None);
+            await PgCtl.StopAsync(_installation, _account, _directory.Data, postmaster.ProcessId, signal, CancellationToken.None);
         }
         else if (!WatchedByShell)
         {

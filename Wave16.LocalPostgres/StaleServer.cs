@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
 
@@ -8,6 +9,8 @@ namespace Wave16.LocalPostgres;
 /// </summary>
 internal static class StaleServer
 {
+    // Between the kernel's start of a process and the server's own note of it.
+    private static readonly TimeSpan s_startUp = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan s_interval = TimeSpan.FromMilliseconds(20);
 
@@ -20,19 +23,23 @@ internal static class StaleServer
             return null;
         }
         // A postmaster works in its data directory; a zombie has no working directory (proc(5)).
-        var alive = OperatingSystem.IsLinux() ? Read($"/proc/{id}/cwd/postmaster.pid") == recorded : IsPostgres(id);
+        var alive = OperatingSystem.IsLinux() ? Read($"/proc/{id}/cwd/postmaster.pid") == recorded : IsServer(id, recorded);
         return alive ? id : null;
     }
 
     /// <summary>Ends an orphan and removes the lock file it would have removed.</summary>
-    public static async Task ClearAsync(ClusterDirectory directory, CancellationToken cancellationToken)
+    /// <exception cref="PostgresUnavailableException">The orphan is not ours to stop.</exception>
+    public static async Task ClearAsync(ClusterDirectory directory, PostgresInstallation installation, ServerAccount account, CancellationToken cancellationToken)
     {
         foreach (var signal in new[] { PostmasterSignal.Interrupt, PostmasterSignal.Quit, PostmasterSignal.Kill })
         {
             var waited = Stopwatch.StartNew();
             if (ProcessOf(directory) is not { } orphan)
                 break;
-            Postmaster.Signal(orphan, signal);
+            if (OperatingSystem.IsWindows())
+                await PgCtl.StopAsync(installation, account, directory.Data, orphan, signal, cancellationToken);
+            else
+                Postmaster.Signal(orphan, signal);
             while (ProcessOf(directory) == orphan && waited.Elapsed < s_patience)
                 await Task.Delay(s_interval, cancellationToken);
         }
@@ -51,15 +58,23 @@ internal static class StaleServer
         }
     }
 
-    private static bool IsPostgres(int id)
+    /// <summary>
+    /// Where a process's directory cannot be asked for: whether it is a server that started when the lock file says, on its
+    /// third line, in seconds since 1970 (PostgreSQL source, miscadmin.h). One that got its number later started later.
+    /// </summary>
+    internal static bool IsServer(int id, string recorded)
     {
+        if (recorded.Split('\n') is not [_, _, var started, ..] || !long.TryParse(started, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds))
+            return false;
         try
         {
             using var process = Process.GetProcessById(id);
-            return process.ProcessName.StartsWith("postgres", StringComparison.Ordinal);
+            return process.ProcessName.StartsWith("postgres", StringComparison.Ordinal)
+                && (process.StartTime.ToUniversalTime() - DateTime.UnixEpoch.AddSeconds(seconds)).Duration() < s_startUp;
         }
-        catch (ArgumentException)
+        catch (Exception unknown) when (unknown is ArgumentException or InvalidOperationException or Win32Exception)
         {
+            // It has gone, or it is somebody else's.
             return false;
         }
     }

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
@@ -69,7 +70,7 @@ public static class ModuleHost
             {
                 await run(module.Name, app.Lifetime.ApplicationStopping);
             }
-            catch (Exception failure) when (failure is NpgsqlException or MigrationFailedException or InvalidOperationException)
+            catch (Exception failure) when (failure is NpgsqlException or SocketException or MigrationFailedException or InvalidOperationException)
             {
                 await Console.Error.WriteLineAsync(failure.Message);
                 return 1;

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -46,9 +47,14 @@ internal sealed class ModuleStartup(
             {
                 Report(failure, $"the database refuses ({failure.SqlState})");
             }
-            catch (NpgsqlException failure)
+            catch (Exception failure) when (failure is NpgsqlException or SocketException)
             {
                 Report(failure, "the database cannot be reached");
+            }
+            catch (Exception failure) when (!stoppingToken.IsCancellationRequested)
+            {
+                // Whatever it was: the process stays, for the other modules too.
+                Report(failure, $"it failed ({failure.GetType().Name})");
             }
 
             await Task.Delay(wait, clock, stoppingToken);
@@ -65,7 +71,7 @@ internal sealed class ModuleStartup(
             await look.ExecuteScalarAsync(cancellation);
             health.Report(dependency, DependencyState.Healthy);
         }
-        catch (NpgsqlException failure)
+        catch (Exception failure) when (failure is not OperationCanceledException || !cancellation.IsCancellationRequested)
         {
             if (!health.Reports.Any(report => report.Name == dependency && report.State is DependencyState.Degraded))
             {

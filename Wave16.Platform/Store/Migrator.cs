@@ -9,7 +9,7 @@ namespace Wave16.Platform.Store;
 
 /// <summary>
 /// Brings a module's database up: creates it where the server allows, applies Platform's and the module's numbered scripts
-/// under an advisory lock, one transaction each, and reads which epoch the store is in.
+/// under an advisory lock, one transaction each, for as long as it holds the lock, and reads which epoch the store is in.
 /// </summary>
 /// <remarks>Scripts only go forward. A schema that is newer than this code (the release before, started again) is left as it is.</remarks>
 public sealed class Migrator
@@ -28,7 +28,7 @@ public sealed class Migrator
         _log = log;
     }
 
-    /// <exception cref="NpgsqlException">The server cannot be reached; nothing was changed.</exception>
+    /// <exception cref="NpgsqlException">The server cannot be reached, or the lock was lost; the scripts before that are applied.</exception>
     /// <exception cref="MigrationFailedException">A script failed; those before it are applied.</exception>
     public async Task MigrateAsync(CancellationToken cancellation)
     {
@@ -45,8 +45,8 @@ public sealed class Migrator
                 await journal.ExecuteNonQueryAsync(cancellation);
             }
 
-            Apply(typeof(Migrator).Assembly, "platform/", "platform");
-            Apply(_scripts, _database.Module + "/", _database.Module);
+            await ApplyAsync(lockConnection, typeof(Migrator).Assembly, "platform/", "platform", cancellation);
+            await ApplyAsync(lockConnection, _scripts, _database.Module + "/", _database.Module, cancellation);
         }
 
         await using var read = _database.DataSource.CreateCommand("select epoch, token from platform.epoch order by epoch desc limit 1");
@@ -92,22 +92,39 @@ public sealed class Migrator
         }
     }
 
-    private void Apply(Assembly assembly, string prefix, string journal)
+    private async Task ApplyAsync(NpgsqlConnection lockConnection, Assembly assembly, string prefix, string journal, CancellationToken cancellation)
     {
-        // Script names are the resources' logical names, so that a namespace renamed later re-runs nothing.
-        var upgrade = DeployChanges.To
+        foreach (var script in Engine(Scripts(assembly, prefix), journal).GetScriptsToExecute())
+        {
+            // A script runs to its end, whatever happens meanwhile; the next one only if we may still go on.
+            cancellation.ThrowIfCancellationRequested();
+            await using (var held = new NpgsqlCommand("select 1", lockConnection))
+            {
+                await held.ExecuteScalarAsync(cancellation);
+            }
+
+            Apply(Engine([script], journal));
+        }
+    }
+
+    // Script names are the resources' logical names, so that a namespace renamed later re-runs nothing.
+    private UpgradeEngine Engine(IEnumerable<SqlScript> scripts, string journal) =>
+        DeployChanges.To
             .PostgresqlDatabase(new NpgsqlConnectionStringBuilder(_connectionString) { Pooling = false }.ConnectionString)
-            .WithScripts(Scripts(assembly, prefix))
+            .WithScripts(scripts)
             .JournalToPostgresqlTable("platform", $"schema_version_{journal.Replace('-', '_')}")
             .WithTransactionPerScript()
             .WithVariablesDisabled()
             .WithExecutionTimeout(TimeSpan.FromMinutes(30))
             .LogToNowhere()
             .Build();
-        var result = upgrade.PerformUpgrade();
-        foreach (var script in result.Scripts)
+
+    private void Apply(UpgradeEngine script)
+    {
+        var result = script.PerformUpgrade();
+        foreach (var applied in result.Scripts)
         {
-            _log.LogInformation("{Module}: applied {Script}", _database.Module, script.Name);
+            _log.LogInformation("{Module}: applied {Script}", _database.Module, applied.Name);
         }
 
         if (result.Error is NpgsqlException and not PostgresException)

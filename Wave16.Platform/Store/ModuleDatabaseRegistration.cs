@@ -4,6 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 using Wave16.Platform.Modules;
+using Wave16.ServiceDefaults;
 
 namespace Wave16.Platform.Store;
 
@@ -31,6 +32,7 @@ internal static class ModuleDatabaseRegistration
         });
         module.Services.AddKeyedSingleton(name, (services, _) => new ModuleLocks(
             services.GetRequiredKeyedService<ModuleDatabase>(name),
+            services.GetRequiredService<DependencyHealth>(),
             services.GetRequiredService<ILogger<ModuleLocks>>()));
         module.Services.AddKeyedSingleton(name, (services, _) => new Migrator(
             services.GetRequiredKeyedService<ModuleDatabase>(name),

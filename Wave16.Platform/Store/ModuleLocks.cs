@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Npgsql;
+using Wave16.Platform.Modules;
+using Wave16.ServiceDefaults;
 
 namespace Wave16.Platform.Store;
 
@@ -20,7 +22,7 @@ public sealed class ModuleLocks : IAsyncDisposable
     private static readonly TimeSpan BeatEvery = TimeSpan.FromSeconds(5);
 
     private readonly ModuleDatabase _database;
-    private readonly ILogger<ModuleLocks> _log;
+    private readonly LoopHealth _health;
     private readonly Lock _gate = new();
     private readonly List<Waiter> _waiting = [];
     private readonly Dictionary<string, ModuleLease> _held = new(StringComparer.Ordinal);
@@ -30,10 +32,10 @@ public sealed class ModuleLocks : IAsyncDisposable
     private Task? _session;
     private bool _disposed;
 
-    internal ModuleLocks(ModuleDatabase database, ILogger<ModuleLocks> log)
+    internal ModuleLocks(ModuleDatabase database, DependencyHealth health, ILogger<ModuleLocks> log)
     {
         _database = database;
-        _log = log;
+        _health = new LoopHealth($"{database.Module}-locks", health, log);
     }
 
     /// <summary>Waits until this process holds the lock, however long that takes and whatever the connection does meanwhile.</summary>
@@ -113,7 +115,6 @@ public sealed class ModuleLocks : IAsyncDisposable
 
     private async Task RunAsync(CancellationToken stopping)
     {
-        var reported = false;
         var wait = ReopenAfter;
         while (!stopping.IsCancellationRequested)
         {
@@ -126,7 +127,7 @@ public sealed class ModuleLocks : IAsyncDisposable
                     await limit.ExecuteNonQueryAsync(stopping);
                 }
 
-                reported = false;
+                _health.Works();
                 try
                 {
                     await HoldAsync(connection, stopping);
@@ -140,13 +141,9 @@ public sealed class ModuleLocks : IAsyncDisposable
             {
                 break;
             }
-            catch (NpgsqlException lost)
+            catch (Exception lost)
             {
-                if (!reported)
-                {
-                    _log.LogWarning(lost, "{Module}: the connection that holds the locks is gone; all leases are lost", _database.Module);
-                    reported = true;
-                }
+                _health.Failed(lost);
             }
 
             wait = Stopwatch.GetElapsedTime(opened) > RetryEvery ? ReopenAfter : wait * 2 < RetryEvery ? wait * 2 : RetryEvery;

@@ -10,12 +10,13 @@ internal sealed class DueStore(ModuleDatabase database)
     private const int CommandSeconds = 10;
 
     /// <summary>What is due, the most overdue first: of every entity only its earliest deadline, even if that one waits for another attempt.</summary>
-    public async Task<List<DueItem>> ReadAsync(string[] kinds, DateTimeOffset now, int limit, CancellationToken cancellation)
+    public async Task<List<DueItem>> ReadAsync(string[] kinds, DateTimeOffset now, DueFetch fetch, CancellationToken cancellation)
     {
         await using var command = Command("""
             select d.tenant, d.kind, d.entity, d.generation, d.due_at, d.attempts
             from platform.due d
-            where d.next_at <= $1 and d.kind = any ($2)
+            where d.next_at <= $1 and d.kind = any ($2) and d.tenant <> all ($6)
+              and (d.tenant, d.entity) not in (select h.tenant, h.entity from unnest($4::text[], $5::text[]) as h(tenant, entity))
               and not exists (
                 select from platform.due e
                 where e.tenant = d.tenant and e.entity = d.entity and e.kind = any ($2) and (e.due_at, e.kind) < (d.due_at, d.kind))
@@ -24,7 +25,10 @@ internal sealed class DueStore(ModuleDatabase database)
             """);
         command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = now });
         command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = kinds });
-        command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = limit });
+        command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = fetch.Limit });
+        command.Parameters.Add(Texts(fetch.Tenants));
+        command.Parameters.Add(Texts(fetch.Entities));
+        command.Parameters.Add(Texts(fetch.Enough));
         var items = new List<DueItem>();
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         while (await reader.ReadAsync(cancellation))
@@ -47,7 +51,7 @@ internal sealed class DueStore(ModuleDatabase database)
         await command.ExecuteNonQueryAsync(cancellation);
     }
 
-    public async Task PostponeAsync(IReadOnlyList<(DueItem Item, DateTimeOffset Until, string Error)> failed, CancellationToken cancellation)
+    public async Task PostponeAsync(IReadOnlyList<DueOutcome> failed, CancellationToken cancellation)
     {
         await using var command = Command("""
             update platform.due d set attempts = d.attempts + 1, next_at = f.until, last_error = f.error
@@ -55,8 +59,8 @@ internal sealed class DueStore(ModuleDatabase database)
             where d.tenant = f.tenant and d.kind = f.kind and d.entity = f.entity and d.generation = f.generation
             """);
         AddItems(command, [.. failed.Select(failure => failure.Item)]);
-        command.Parameters.Add(new NpgsqlParameter<DateTimeOffset[]> { TypedValue = [.. failed.Select(failure => failure.Until)] });
-        command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. failed.Select(failure => failure.Error)] });
+        command.Parameters.Add(new NpgsqlParameter<DateTimeOffset[]> { TypedValue = [.. failed.Select(failure => failure.Until ?? DateTimeOffset.MaxValue)] });
+        command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. failed.Select(failure => failure.Error ?? "")] });
         await command.ExecuteNonQueryAsync(cancellation);
     }
 
@@ -87,15 +91,11 @@ internal sealed class DueStore(ModuleDatabase database)
 
     private static void AddItems(NpgsqlCommand command, IReadOnlyList<DueItem> items)
     {
-        Texts(item => item.Tenant);
-        Texts(item => item.Kind);
-        Texts(item => item.Entity);
+        command.Parameters.Add(Texts([.. items.Select(item => item.Tenant)]));
+        command.Parameters.Add(Texts([.. items.Select(item => item.Kind)]));
+        command.Parameters.Add(Texts([.. items.Select(item => item.Entity)]));
         command.Parameters.Add(new NpgsqlParameter<long[]> { TypedValue = [.. items.Select(item => item.Generation)] });
-
-        void Texts(Func<DueItem, string> of) => command.Parameters.Add(new NpgsqlParameter<string[]>
-        {
-            TypedValue = [.. items.Select(of)],
-            NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Text,
-        });
     }
+
+    private static NpgsqlParameter<string[]> Texts(string[] values) => new() { TypedValue = values, NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Text };
 }

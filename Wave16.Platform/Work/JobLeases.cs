@@ -3,7 +3,10 @@ using Wave16.Platform.Store;
 
 namespace Wave16.Platform.Work;
 
-/// <summary>One runner's claims on rows of <c>platform.job</c>. Times are the runner's own clock; leases outlast any sane skew between nodes.</summary>
+/// <summary>
+/// One runner's claims on rows of <c>platform.job</c>. Leases are kept by the database's clock, so that a node whose clock is
+/// ahead takes nobody's jobs; the runner's own clock says what callers see, and how long ago it last renewed.
+/// </summary>
 internal sealed class JobLeases(ModuleDatabase database, TimeProvider clock, string owner)
 {
     /// <summary>A runner that has been silent for this long has lost its jobs to the others.</summary>
@@ -44,7 +47,7 @@ internal sealed class JobLeases(ModuleDatabase database, TimeProvider clock, str
               for update of j skip locked
             )
             update platform.job j set
-              state = 'running', owner = $3, lease_until = $4, started_at = $2, fence = j.fence + 1, attempts = j.attempts + 1
+              state = 'running', owner = $3, lease_until = now() + $4, started_at = $2, fence = j.fence + 1, attempts = j.attempts + 1
             from next where j.tenant = next.tenant and j.id = next.id
             returning j.tenant, j.id, j.arguments, j.fence, j.attempts, j.created_by, j.traceparent
             """);
@@ -52,7 +55,7 @@ internal sealed class JobLeases(ModuleDatabase database, TimeProvider clock, str
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = kind });
         command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = now });
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = owner });
-        command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = now + Duration });
+        command.Parameters.Add(new NpgsqlParameter<TimeSpan> { TypedValue = Duration });
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         return await reader.ReadAsync(cancellation)
             ? new ClaimedJob(reader.GetString(0), reader.GetGuid(1), kind, reader.GetString(2), reader.GetInt64(3), reader.GetInt32(4), reader.GetString(5), reader.IsDBNull(6) ? null : reader.GetString(6))
@@ -78,7 +81,7 @@ internal sealed class JobLeases(ModuleDatabase database, TimeProvider clock, str
         command.Parameters.Add(new NpgsqlParameter<long[]> { TypedValue = [.. jobs.Select(job => job.Fence)] });
         if (renew)
         {
-            command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = clock.GetUtcNow() + Duration });
+            command.Parameters.Add(new NpgsqlParameter<TimeSpan> { TypedValue = Duration });
         }
 
         var began = clock.GetTimestamp();
@@ -105,7 +108,7 @@ internal sealed class JobLeases(ModuleDatabase database, TimeProvider clock, str
               select j.tenant, j.id, k.attempts
               from unnest($1::text[], $2::int[]) as k(kind, attempts)
               join platform.job j on j.kind = k.kind
-              where j.state = 'running' and j.lease_until < $3
+              where j.state = 'running' and j.lease_until < now()
               limit 100
               for update of j skip locked
             )
@@ -160,7 +163,7 @@ internal sealed class JobLeases(ModuleDatabase database, TimeProvider clock, str
           from held h join platform.job j on j.tenant = h.tenant and j.id = h.id and j.fence = h.fence and j.state = 'running'
           for update of j skip locked
         ), renewed as (
-          update platform.job j set lease_until = $4 from free f where j.tenant = f.tenant and j.id = f.id
+          update platform.job j set lease_until = now() + $4 from free f where j.tenant = f.tenant and j.id = f.id
         )
         """;
 }

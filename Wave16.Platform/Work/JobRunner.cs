@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Text.Json;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using Npgsql;
+using Wave16.Platform.Modules;
 using Wave16.Platform.Store;
 using Wave16.ServiceDefaults;
 
@@ -10,12 +10,13 @@ namespace Wave16.Platform.Work;
 
 /// <summary>Runs a module's jobs in this process: claims them, keeps their leases, ends them, and gives them back at a shutdown.</summary>
 internal sealed class JobRunner(
-    IServiceProvider services, ModuleDatabase database, JobStore store, JobLeases leases, JobBoard board, JobKinds kinds, TimeProvider clock, ILogger<JobRunner> log)
+    IServiceProvider services, ModuleDatabase database, JobStore store, JobLeases leases, JobBoard board, JobKinds kinds, DependencyHealth health, TimeProvider clock, ILogger<JobRunner> log)
     : BackgroundService
 {
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);
     private static readonly ActivitySource Source = new("Wave16.Platform");
     private static readonly string Exhausted = Problem(JobProblems.Failed, "Every attempt ended without an answer: the processes that ran it died or were cut off.");
+    private readonly LoopHealth _health = new($"{database.Module}-jobs", health, log);
     private readonly Lock _gate = new();
     private readonly List<(JobKind Kind, JobRun Run)> _runs = [];
 
@@ -27,7 +28,6 @@ internal sealed class JobRunner(
         }
 
         await database.WhenReadyAsync(stoppingToken);
-        var reported = false;
         while (!stoppingToken.IsCancellationRequested)
         {
             try
@@ -35,15 +35,11 @@ internal sealed class JobRunner(
                 await BeatAsync(stoppingToken);
                 await leases.ReapAsync(kinds.All, Exhausted, stoppingToken);
                 await ClaimAsync(stoppingToken);
-                reported = false;
+                _health.Works();
             }
-            catch (NpgsqlException failure)
+            catch (Exception failure) when (failure is not OperationCanceledException || !stoppingToken.IsCancellationRequested)
             {
-                if (!reported)
-                {
-                    log.LogWarning(failure, "{Module}: the job runner cannot use the database; trying again", database.Module);
-                    reported = true;
-                }
+                _health.Failed(failure);
             }
 
             await board.Changed.WaitAsync(Poll, clock, stoppingToken);
@@ -70,7 +66,7 @@ internal sealed class JobRunner(
             await Task.WhenAll(runs.Select(run => run.Finished)).WaitAsync(cancellationToken);
             await leases.ReleaseAllAsync(cancellationToken);
         }
-        catch (NpgsqlException failure)
+        catch (Exception failure) when (failure is not OperationCanceledException)
         {
             log.LogWarning(failure, "{Module}: jobs could not be released; others take them over when their leases end", database.Module);
         }
@@ -207,12 +203,12 @@ internal sealed class JobRunner(
             {
                 return await write();
             }
-            catch (NpgsqlException failure) when (clock.GetUtcNow() < until && run.Why is not Interruption.Stopping)
+            catch (Exception failure) when (clock.GetUtcNow() < until && run.Why is not Interruption.Stopping)
             {
                 log.LogWarning(failure, "{Module}: the end of job {Tenant}/{Job} could not be written; trying again", database.Module, run.Job.Tenant, run.Job.Id);
                 await Task.Delay(Poll, clock, CancellationToken.None);
             }
-            catch (NpgsqlException failure)
+            catch (Exception failure)
             {
                 log.LogError(failure, "{Module}: the end of job {Tenant}/{Job} could not be written; it will be begun again", database.Module, run.Job.Tenant, run.Job.Id);
                 return false;

@@ -37,6 +37,7 @@ internal static class WorkRegistration
                 new JobLeases(database, clock, runner),
                 services.GetRequiredKeyedService<JobBoard>(name),
                 module.JobKinds,
+                services.GetRequiredService<DependencyHealth>(),
                 clock,
                 services.GetRequiredService<ILogger<JobRunner>>());
         });
@@ -62,6 +63,7 @@ internal static class WorkRegistration
                 module.DueKinds,
                 services.GetRequiredKeyedService<WakeUp>(DeadlinesOf(module)),
                 services.GetRequiredService<DueMetrics>(),
+                services.GetRequiredService<DependencyHealth>(),
                 services.GetRequiredService<TimeProvider>(),
                 services.GetRequiredService<ILogger<DueSweeper>>());
         });

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using NJsonSchema;
 using Npgsql;
 
@@ -40,6 +41,33 @@ public sealed class PlantedTests(Hosts hosts)
         var schema = await JsonSchema.FromFileAsync(
             Repository.InModule("vuln-center", "docs", "events", $"{VulnCenter.Contracts.VulnCenterEvents.GateWithdrawn}.schema.json"), TestContext.Current.CancellationToken);
         Assert.NotEmpty(schema.Validate(data));
+    }
+
+    [Theory]
+    [InlineData("seq", "-1")]
+    [InlineData("id", "\"1\"")]
+    [InlineData("hash", "\"ABCD\"")]
+    [InlineData("canonical", "{}")]
+    [InlineData("canonical", null)]
+    public async Task A_sealed_leaf_that_is_not_what_its_schema_says_is_refused(string member, string? value)
+    {
+        var schema = await JsonSchema.FromFileAsync(Path.Combine(Repository.Root, "docs", "events", "audit-sealed.v1.schema.json"), TestContext.Current.CancellationToken);
+        var fits = JsonNode.Parse($$"""
+            {
+              "log": "wave16/vuln-center/0123456789ab",
+              "checkpoint": "wave16/vuln-center/0123456789ab\n3\n{{new string('A', 43)}}=\nTimestamp: 1772366400000\n\n\u2014 wave16/vuln-center/0123456789ab AAAA\n",
+              "leaves": [{ "seq": 2, "id": 3, "hash": "{{new string('0', 64)}}", "canonical": null }]
+            }
+            """) ?? throw new InvalidOperationException();
+        Assert.Empty(schema.Validate(fits.ToJsonString()));
+        var leaf = Assert.IsType<JsonObject>(fits["leaves"]?[0]);
+        leaf.Remove(member);
+        if (value is not null)
+        {
+            leaf[member] = JsonNode.Parse(value);
+        }
+
+        Assert.NotEmpty(schema.Validate(fits.ToJsonString()));
     }
 
     [Theory]

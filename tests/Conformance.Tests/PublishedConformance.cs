@@ -70,6 +70,45 @@ public abstract class PublishedConformance(Hosts hosts) : ModuleConformance(host
 
     [Theory]
     [MemberData(nameof(Modules))]
+    public async Task What_it_tells_the_audit_trail_is_what_the_schema_says(string module)
+    {
+        var host = await HostAsync(module);
+        var sample = ModuleSample.Of(module);
+        var tenant = NewTenant();
+        using var client = await host.WithRolesAsync(tenant, sample.Roles);
+        await sample.RaiseEverythingAsync(client);
+        var leaves = (await QueryAsync(host, "select id, encode(hash, 'hex'), canonical from platform.audit_leaf where tenant = $1 order by id", tenant)).ToDictionary(leaf => (long)leaf[0]);
+        Assert.NotEmpty(leaves);
+        List<JsonElement> told;
+        using var look = new PeriodicTimer(TimeSpan.FromMilliseconds(50));
+        do
+        {
+            await look.WaitForNextTickAsync(Cancel);
+            told = [.. (await QueryAsync(host, $"select data from platform.event where tenant = $1 and type = 'wave16.{module}.audit-sealed.v1'", tenant))
+                .Select(raised => JsonSerializer.Deserialize<JsonElement>((string)raised[0]))];
+        }
+        while (told.Sum(data => data.GetProperty("leaves").GetArrayLength()) < leaves.Count);
+
+        var schema = await JsonSchema.FromFileAsync(Path.Combine(Repository.Root, "docs", "events", "audit-sealed.v1.schema.json"), Cancel);
+        Assert.All(told, data =>
+        {
+            var errors = schema.Validate(data.GetRawText());
+            Assert.True(errors.Count == 0, $"{string.Join("; ", errors)} in {data}");
+            Assert.Empty(data.EnumerateObject().Select(member => member.Name).Except(schema.Properties.Keys));
+            Assert.StartsWith($"wave16/{module}/", data.GetProperty("log").GetString(), StringComparison.Ordinal);
+        });
+        var sent = told.SelectMany(data => data.GetProperty("leaves").EnumerateArray()).ToList();
+        Assert.Equal(leaves.Keys.Order(), sent.Select(leaf => leaf.GetProperty("id").GetInt64()).Order());
+        Assert.All(sent, leaf =>
+        {
+            var row = leaves[leaf.GetProperty("id").GetInt64()];
+            Assert.Equal(((string)row[1], (string)row[2]), (leaf.GetProperty("hash").GetString(), leaf.GetProperty("canonical").GetString()));
+            Assert.Empty(leaf.EnumerateObject().Select(member => member.Name).Except(schema.Properties["leaves"].Item?.Properties.Keys ?? []));
+        });
+    }
+
+    [Theory]
+    [MemberData(nameof(Modules))]
     public async Task Its_tables_are_the_ones_in_schema_txt(string module)
     {
         var host = await HostAsync(module);

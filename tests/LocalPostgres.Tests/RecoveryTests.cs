@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Wave16.LocalPostgres.Tests;
 
 public sealed class RecoveryTests : IDisposable
@@ -122,6 +124,38 @@ public sealed class RecoveryTests : IDisposable
         await using var server = await Servers.StartAsync(Root);
         Assert.True(orphan.Exited.IsCompleted);
         Assert.Equal(1, await server.ConnectionString.ScalarAsync("select 1", Cancelled));
+    }
+
+    [Fact]
+    public async Task Where_a_process_has_no_directory_to_ask_for_a_server_is_known_by_when_it_started()
+    {
+        await using var server = await Servers.StartAsync(Root);
+        using var postmaster = await Servers.PostmasterAsync(server.ConnectionString);
+        var recorded = await File.ReadAllTextAsync(Path.Combine(Root, "data", "postmaster.pid"), Cancelled);
+        var lines = recorded.Split('\n');
+        lines[2] = (long.Parse(lines[2], CultureInfo.InvariantCulture) - 3600).ToString(CultureInfo.InvariantCulture);
+
+        Assert.True(StaleServer.IsServer(postmaster.Id, recorded));
+        Assert.False(StaleServer.IsServer(postmaster.Id, string.Join('\n', lines)));
+        Assert.False(StaleServer.IsServer(Environment.ProcessId, recorded));
+        Assert.False(StaleServer.IsServer(postmaster.Id, "cut off"));
+    }
+
+    [Theory]
+    [InlineData(nameof(PostmasterSignal.Interrupt))]
+    [InlineData(nameof(PostmasterSignal.Quit))]
+    [InlineData(nameof(PostmasterSignal.Kill))]
+    public async Task Where_there_are_no_signals_a_server_is_stopped_through_pg_ctl(string signal)
+    {
+        var ended = new AwaitedMessage("ended by itself");
+        await using var server = await Servers.StartAsync(Root, logger: ended);
+        using var postmaster = await Servers.PostmasterAsync(server.ConnectionString);
+        var account = await ServerAccount.CurrentAsync(Cancelled);
+        var installation = (await PostgresInstallation.FindAllAsync(null, Cancelled))[0];
+
+        await PgCtl.StopAsync(installation, account, Path.Combine(Root, "data"), postmaster.Id, Enum.Parse<PostmasterSignal>(signal), Cancelled);
+
+        await ended.Seen;
     }
 
     [Fact]

@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using Wave16.Platform.Events;
 using Wave16.Platform.Store;
+using Wave16.ServiceDefaults;
 
 namespace Wave16.Platform.TestHost;
 
@@ -26,7 +27,7 @@ internal sealed class TestStore : IAsyncDisposable
         locks.ConnectionStringBuilder.Pooling = false;
         locks.ConnectionStringBuilder.ApplicationName = "lock";
         Database = new ModuleDatabase(Module, pooled.Build(), locks.Build());
-        Locks = new ModuleLocks(Database, NullLogger<ModuleLocks>.Instance);
+        Locks = new ModuleLocks(Database, new DependencyHealth(TimeProvider.System), NullLogger<ModuleLocks>.Instance);
         Routes = routes;
         Signal = new OutboxSignal(routes);
         _tail = new SaveTail(Database, routes);

@@ -2,8 +2,8 @@ using Microsoft.Extensions.Logging;
 
 namespace Wave16.Platform.Tests;
 
-/// <summary>Completes when something is logged that contains the text.</summary>
-internal sealed class LogSignal(string text) : ILoggerProvider, ILogger
+/// <summary>Completes when something is logged that contains the text, after what is to be done then.</summary>
+internal sealed class LogSignal(string text, Action? then = null) : ILoggerProvider, ILogger
 {
     private readonly TaskCompletionSource _seen = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -20,6 +20,7 @@ internal sealed class LogSignal(string text) : ILoggerProvider, ILogger
     {
         if (formatter(state, exception).Contains(text, StringComparison.Ordinal))
         {
+            then?.Invoke();
             _seen.TrySetResult();
         }
     }

@@ -1,5 +1,8 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using Npgsql;
 using Wave16.Platform.Store;
 using Wave16.Platform.TestHost;
+using Wave16.ServiceDefaults;
 using Wave16.Testing;
 
 namespace Wave16.Platform.Tests.Events;
@@ -94,6 +97,28 @@ public sealed class ModuleLocksTests(PostgresFixture postgres) : OutboxTest(post
 
         Assert.True(held.Lost.IsCancellationRequested);
         await using var passedOn = await two.Locks.AcquireAsync("lane", Cancellation).Soon();
+    }
+
+    [Fact]
+    public async Task A_failure_that_nobody_thought_of_ends_no_lock_for_good_and_health_tells_of_it_meanwhile()
+    {
+        await using var store = await OpenStoreAsync();
+        var health = new DependencyHealth(TimeProvider.System);
+        var told = new List<DependencyState>();
+        var connections = new NpgsqlDataSourceBuilder(store.ConnectionString) { ConnectionStringBuilder = { Pooling = false } };
+        connections.UsePhysicalConnectionInitializer(_ => { }, _ =>
+        {
+            told.AddRange(health.Reports.Select(report => report.State));
+            return told.Count == 0 ? throw new InvalidOperationException("not Npgsql's own") : Task.CompletedTask;
+        });
+        await using var database = new ModuleDatabase(TestStore.Module, NpgsqlDataSource.Create(store.ConnectionString), connections.Build());
+        database.Enter(store.Database.Epoch);
+        await using var locks = new ModuleLocks(database, health, NullLogger<ModuleLocks>.Instance);
+
+        await using var lease = await locks.AcquireAsync("lane", Cancellation).Soon();
+
+        Assert.Equal([DependencyState.Degraded], told);
+        Assert.Equal(("counters-locks", DependencyState.Healthy), health.Reports.Select(report => (report.Name, report.State)).Single());
     }
 
     internal static async Task CutLockSessionsAsync(TestStore store) =>

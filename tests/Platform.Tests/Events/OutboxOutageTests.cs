@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using Npgsql;
@@ -60,15 +61,51 @@ public sealed class OutboxOutageTests(PostgresFixture postgres) : OutboxTest(pos
             await store.CountAsync("t", $"c{i}", 1);
         }
 
-        var hub = new Recorder("hub", (_, _) => Task.FromResult<DeliveryOutcome>(new DeliveryOutcome.Unavailable("HTTP 429", TimeSpan.FromMinutes(5))));
-        await using var lane = StartLane(store, hub, time);
-        await hub.NextAsync();
-        await lane.StopAsync();
-        var tried = await TriedAsync(store);
-        Assert.InRange(tried, 1, 16);
+        var settings = new LaneSettings();
+        var asked = TimeSpan.FromMinutes(5);
+        var (asking, tries) = (new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), new ConcurrentQueue<DateTimeOffset>());
+        var probe = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var probed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var hub = new Recorder("hub", async (_, _) =>
+        {
+            tries.Enqueue(time.GetUtcNow());
+            if (tries.Count > settings.Concurrency)
+            {
+                probed.TrySetResult();
+                await probe.Task;
+            }
+            else
+            {
+                // As many as may be are under way before the first hears that the destination is down.
+                if (tries.Count == settings.Concurrency)
+                {
+                    asking.SetResult();
+                }
 
-        Assert.Equal(LaneStatus.Standby, lane.Lane.State.Status);
-        Assert.Equal(tried, await store.ScalarAsync<long>($"select count(*) from platform.delivery where next_at >= '{time.GetUtcNow().AddMinutes(5):O}'"));
+                await asking.Task;
+            }
+
+            return new DeliveryOutcome.Unavailable("HTTP 429", asked);
+        });
+        await using var lane = StartLane(store, hub, time, settings);
+        var paused = (await hub.NextAsync(settings.Concurrency)).Select(Name).ToHashSet(StringComparer.Ordinal);
+        var start = time.GetUtcNow();
+
+        time.Advance(asked - TimeSpan.FromSeconds(1));
+        lane.Lane.Signal();
+        Assert.Equal((LaneStatus.Paused, start + asked), (lane.Lane.State.Status, lane.Lane.State.Until));
+        time.Advance(TimeSpan.FromSeconds(1));
+        lane.Lane.Signal();
+        await probed.Task.Soon();
+        Assert.Equal(LaneStatus.Probing, lane.Lane.State.Status);
+        lane.Lane.Signal();
+        probe.SetResult();
+        var second = Name(await hub.NextAsync());
+        await lane.StopAsync();
+
+        Assert.DoesNotContain(second, paused);
+        Assert.Equal([start + asked], tries.Skip(settings.Concurrency));
+        Assert.Equal(50, await store.PendingAsync());
     }
 
     [Fact]
@@ -169,6 +206,4 @@ public sealed class OutboxOutageTests(PostgresFixture postgres) : OutboxTest(pos
             }
         }
     }
-
-    private static Task<long> TriedAsync(TestStore store) => store.ScalarAsync<long>("select count(*) from platform.delivery where last_error is not null");
 }

@@ -61,6 +61,35 @@ public sealed class StartupTests(PostgresFixture postgres)
     }
 
     [Fact]
+    public async Task With_a_server_whose_name_is_unknown_yet_the_process_stays_and_says_so()
+    {
+        using var refused = new LogSignal("not ready, the database cannot be reached");
+        await using var sample = await StartAsync("Host=wave16.invalid;Username=nobody;Password=secret;Database=sample", refused);
+        await refused.Seen;
+
+        using var health = await sample.SendAsync(HttpMethod.Get, "/health");
+
+        Assert.Contains("the database cannot be reached", await health.Content.ReadAsStringAsync(Cancellation), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_start_up_that_fails_in_a_way_nobody_thought_of_is_tried_again()
+    {
+        var database = await SampleModule.DatabaseAsync(postgres);
+        using var failed = new LogSignal("not ready, it failed (InvalidCastException)");
+        await using var sample = SampleHost.Build(database, TimeProvider.System, module => module.Services.AddLogging(log => log.AddProvider(failed)));
+        await using var empty = NpgsqlDataSource.Create(database);
+        await ExecuteAsync(empty, "alter table platform.epoch alter column token drop not null; update platform.epoch set token = null");
+
+        await sample.BeginAsync();
+        await failed.Seen;
+        await ExecuteAsync(empty, "update platform.epoch set token = 'again'");
+        await sample.Database.WhenReadyAsync(Cancellation);
+
+        Assert.Equal("again", sample.Database.Epoch.Token);
+    }
+
+    [Fact]
     public async Task An_unauthenticated_request_learns_nothing_of_readiness()
     {
         await using var sample = await StartAsync("Host=127.0.0.1;Port=1;Database=sample");
@@ -109,11 +138,19 @@ public sealed class StartupTests(PostgresFixture postgres)
         var database = await postgres.CreateDatabaseAsync(Cancellation);
         await using var app = Host(database);
         await using var unreachable = Host(new NpgsqlConnectionStringBuilder(database) { Port = 1, Timeout = 1 }.ConnectionString);
+        await using var unknown = Host(new NpgsqlConnectionStringBuilder(database) { Host = "wave16.invalid" }.ConnectionString);
 
         Assert.Equal(0, await ModuleHost.MigrateAsync(app));
         Assert.Equal(1, await ModuleHost.MigrateAsync(unreachable));
+        Assert.Equal(1, await ModuleHost.MigrateAsync(unknown));
 
         Assert.True(app.Services.GetRequiredKeyedService<ModuleDatabase>(SampleModule.ModuleName).IsReady);
+    }
+
+    private static async Task ExecuteAsync(NpgsqlDataSource source, string sql)
+    {
+        await using var command = source.CreateCommand(sql);
+        await command.ExecuteNonQueryAsync(Cancellation);
     }
 
     private static WebApplication Host(string database)

@@ -1,4 +1,6 @@
 using Dapper;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 using Npgsql;
 using Wave16.Platform.Store;
 using Wave16.Testing;
@@ -66,6 +68,32 @@ public sealed class MigratorTests(PostgresFixture postgres)
         await broken.Get<Migrator>().MigrateAsync(Cancellation);
 
         Assert.True(broken.Database.IsReady);
+    }
+
+    [Fact]
+    public async Task A_migration_whose_lock_is_lost_stops_before_the_next_script_and_is_finished_by_the_next_attempt()
+    {
+        var database = await postgres.CreateDatabaseAsync(Cancellation);
+        await using var cut = Build(database, "cut");
+
+        await Assert.ThrowsAnyAsync<NpgsqlException>(() => cut.Get<Migrator>().MigrateAsync(Cancellation));
+        Assert.Equal(["cut/0001_cut.sql"], await QueryAsync(database, "select scriptname from platform.schema_version_cut"));
+        await cut.Get<Migrator>().MigrateAsync(Cancellation);
+
+        Assert.Equal(["cut/0001_cut.sql", "cut/0002_after.sql"], await QueryAsync(database, "select scriptname from platform.schema_version_cut order by scriptname"));
+    }
+
+    [Fact]
+    public async Task A_migration_that_is_cancelled_stops_before_the_next_script()
+    {
+        var database = await postgres.CreateDatabaseAsync(Cancellation);
+        using var cancel = new CancellationTokenSource();
+        using var applied = new LogSignal("applied broken/0001_fine.sql", cancel.Cancel);
+        await using var broken = SampleHost.Build(database, TimeProvider.System, module => module.Services.AddLogging(log => log.AddProvider(applied)), "broken");
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => broken.Get<Migrator>().MigrateAsync(cancel.Token));
+
+        Assert.Equal(["broken/0001_fine.sql"], await QueryAsync(database, "select scriptname from platform.schema_version_broken"));
     }
 
     [Fact]

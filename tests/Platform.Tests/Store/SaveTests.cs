@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Dapper;
+using Npgsql;
 using Wave16.Platform.Store;
 using Wave16.Testing;
 
@@ -191,16 +192,40 @@ public sealed class SaveTests(PostgresFixture postgres)
     [Fact]
     public async Task A_save_that_loses_its_connection_after_the_commit_is_found_done_when_it_is_repeated()
     {
-        await using var sample = await StartAsync();
+        var database = await SampleModule.DatabaseAsync(postgres);
+        await using var proxy = new CuttingProxy(database);
+        await using var sample = await StartAsync(proxy.ConnectionString);
         var tickets = Tickets(sample);
         await tickets.SaveAsync("a", Full("T-1", 1, "cmd-1"), Cancellation);
+        var cut = proxy.CutAfter("update sample.ticket");
 
-        // The caller of cmd-2 never hears of it; its new activation has loaded version 2 and is asked the same again.
-        await tickets.SaveAsync("b", Full("T-1", 2, "cmd-2"), Cancellation);
+        await Assert.ThrowsAnyAsync<NpgsqlException>(() => tickets.SaveAsync("b", Full("T-1", 2, "cmd-2"), Cancellation));
+        await cut;
+        var written = await CountAsync(sample);
+        // The caller of cmd-2 never heard of it; its new activation has loaded version 2 and is asked the same again.
         var repeated = await tickets.SaveAsync("b", Full("T-1", 3, "cmd-2"), Cancellation);
 
         Assert.Equal("""{"version":2}""", Assert.IsType<SaveOutcome.AlreadyDone>(repeated).Answer);
         Assert.Equal(2, (await tickets.FindAsync("acme", "T-1", Cancellation))?.Version);
+        Assert.Equal(written, await CountAsync(sample));
+    }
+
+    [Fact]
+    public async Task A_save_that_loses_its_connection_before_the_server_has_it_wrote_nothing_and_can_be_repeated()
+    {
+        var database = await SampleModule.DatabaseAsync(postgres);
+        await using var proxy = new CuttingProxy(database);
+        await using var sample = await StartAsync(proxy.ConnectionString);
+        var tickets = Tickets(sample);
+        await tickets.SaveAsync("a", Full("T-1", 1, "cmd-1"), Cancellation);
+        var written = await CountAsync(sample);
+        var cut = proxy.CutBefore("update sample.ticket");
+
+        await Assert.ThrowsAnyAsync<NpgsqlException>(() => tickets.SaveAsync("b", Full("T-1", 2, "cmd-2"), Cancellation));
+        await cut;
+        Assert.Equal(written, await CountAsync(sample));
+
+        Assert.IsType<SaveOutcome.Saved>(await tickets.SaveAsync("b", Full("T-1", 2, "cmd-2"), Cancellation));
     }
 
     private static EntityChange Full(string id, long version, string? commandId = null, long generation = 1) => TicketStore.Change(id, version, commandId) with
@@ -210,9 +235,9 @@ public sealed class SaveTests(PostgresFixture postgres)
     };
 
     // Only the store: with the dispatcher running, deliveries would not stay.
-    private async Task<SampleHost> StartAsync()
+    private async Task<SampleHost> StartAsync(string? database = null)
     {
-        var sample = SampleHost.Build(await SampleModule.DatabaseAsync(postgres), TimeProvider.System, module => module.Route(Renamed, "hub", "console"));
+        var sample = SampleHost.Build(database ?? await SampleModule.DatabaseAsync(postgres), TimeProvider.System, module => module.Route(Renamed, "hub", "console"));
         await sample.Get<Migrator>().MigrateAsync(Cancellation);
         return sample;
     }

@@ -3,6 +3,7 @@ using System.Diagnostics.Metrics;
 using System.Threading.Channels;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
+using Npgsql;
 using Wave16.Platform.Events;
 using Wave16.Platform.Store;
 using Wave16.Platform.Tests.Store;
@@ -138,9 +139,9 @@ public sealed class DueTests(PostgresFixture postgres)
         var stale = new DueItem("acme", "warn", "T-1", Generation: 6, Start, Attempt: 1);
 
         await store.RemoveAsync([stale], Cancellation);
-        await store.PostponeAsync([(stale, Start.AddDays(1), "late")], Cancellation);
+        await store.PostponeAsync([new DueOutcome(stale, Start.AddDays(1), "late")], Cancellation);
 
-        var kept = Assert.Single(await store.ReadAsync(["warn"], Start.AddHours(1), 10, Cancellation));
+        var kept = Assert.Single(await store.ReadAsync(["warn"], Start.AddHours(1), new DueFetch(10, [], [], []), Cancellation));
         Assert.Equal((7L, 1), (kept.Generation, kept.Attempt));
     }
 
@@ -155,7 +156,7 @@ public sealed class DueTests(PostgresFixture postgres)
         due.Advance(TimeSpan.FromMinutes(2));
 
         Assert.Equal("warn", (await due.NextAsync()).Kind);
-        Assert.Single(await new DueStore(sample.Database).ReadAsync(["of-the-next-release"], due.Clock.GetUtcNow(), 10, Cancellation));
+        Assert.Single(await new DueStore(sample.Database).ReadAsync(["of-the-next-release"], due.Clock.GetUtcNow(), new DueFetch(10, [], [], []), Cancellation));
     }
 
     [Fact]
@@ -204,6 +205,47 @@ public sealed class DueTests(PostgresFixture postgres)
 
         await due.EmptyAsync();
         Assert.Equal(3000, due.Handled);
+    }
+
+    [Fact]
+    public async Task Handlers_that_hang_hold_up_no_other_tenants_deadlines()
+    {
+        var hang = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var due = await StartAsync(handle: (item, _) => item.Tenant == "hung" ? hang.Task : Task.CompletedTask);
+        await using var sample = due.Host;
+        await due.FillAsync("hung", entities: 2 * DueSweeper.BatchSize);
+        due.Advance(TimeSpan.FromMinutes(1));
+        Assert.Equal("hung", (await due.NextAsync()).Tenant);
+        await due.FillAsync("other", entities: 20);
+        await using var met = await TableChanges.ListenAsync(due.Database, "platform.due", "select where not exists (select from platform.due where tenant = 'other')");
+
+        due.Advance(TimeSpan.FromSeconds(1));
+        await met.UntilAsync();
+
+        Assert.Equal(2L * DueSweeper.BatchSize, await due.ScalarAsync<long>("select count(*) from platform.due"));
+        hang.SetResult();
+        await due.EmptyAsync();
+        Assert.Equal((2 * DueSweeper.BatchSize) + 20, due.Handled);
+    }
+
+    [Fact]
+    public async Task A_handler_that_does_not_listen_is_given_up_after_its_time_and_comes_again()
+    {
+        var hang = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var due = await StartAsync(handle: (item, _) => item.Attempt == 1 ? hang.Task : Task.CompletedTask);
+        await using var sample = due.Host;
+        await due.SetAsync("T-1", "warn", TimeSpan.Zero);
+        due.Ring();
+        await due.NextAsync();
+        await using var postponed = await TableChanges.ListenAsync(due.Database, "platform.due", "select from platform.due where attempts = 1 and last_error = 'TimeoutException'");
+
+        due.Advance(TimeSpan.FromSeconds(30));
+        await postponed.UntilAsync();
+        due.Advance(DueSweeper.RetryAfter(1));
+
+        Assert.Equal(2, (await due.NextAsync()).Attempt);
+        await due.EmptyAsync();
+        hang.SetResult();
     }
 
     [Fact]
@@ -299,6 +341,24 @@ internal sealed class DueSample
         Interlocked.Increment(ref _handled);
         _items.Writer.TryWrite(item);
         await _handle(item, new TicketStore(Host.Database, Host.Get<SaveTail>()));
+    }
+
+    /// <summary>So many deadlines of a tenant, due now.</summary>
+    public async Task FillAsync(string tenant, int entities)
+    {
+        await using var fill = Host.Database.DataSource.CreateCommand("""
+            insert into platform.due (tenant, kind, entity, generation, due_at, next_at) select $1, 'warn', n::text, 1, $2, $2 from generate_series(1, $3) n
+            """);
+        fill.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
+        fill.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = Clock.GetUtcNow() });
+        fill.Parameters.Add(new NpgsqlParameter<int> { TypedValue = entities });
+        await fill.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+    }
+
+    public async Task<T> ScalarAsync<T>(string sql)
+    {
+        await using var command = Host.Database.DataSource.CreateCommand(sql);
+        return (T)(await command.ExecuteScalarAsync(TestContext.Current.CancellationToken) ?? throw new InvalidOperationException(sql));
     }
 
     public async Task<DueItem> NextAsync() => await _items.Reader.ReadAsync(TestContext.Current.CancellationToken);

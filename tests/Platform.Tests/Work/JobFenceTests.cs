@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Time.Testing;
+using Npgsql;
 using Wave16.Platform.Store;
 using Wave16.Platform.Work;
 using Wave16.Testing;
@@ -8,6 +9,8 @@ namespace Wave16.Platform.Tests.Work;
 /// <summary>Leases and fences without a runner: two that claim, by hand.</summary>
 public sealed class JobFenceTests(PostgresFixture postgres)
 {
+    private const string Exhausted = """{"code":"job.failed","detail":"died"}""";
+
     private static readonly JobKind[] Kinds = [JobKind.Of<CopyHandler, Copy>("copy", TestJson.Default.Copy, new JobLimits(Concurrency: 1, Attempts: 3))];
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -41,7 +44,7 @@ public sealed class JobFenceTests(PostgresFixture postgres)
     {
         await using var jobs = await Sample.StartAsync(postgres);
         var (first, id) = await jobs.ClaimAsync();
-        jobs.Clock.Advance(JobLeases.Duration + TimeSpan.FromSeconds(1));
+        await jobs.ExpireAsync(JobLeases.Duration);
         await jobs.ReapAsync();
         var (second, _) = await jobs.ClaimAsync(enqueue: false);
         await using var connection = await jobs.Database.OpenAsync(Cancellation);
@@ -56,14 +59,33 @@ public sealed class JobFenceTests(PostgresFixture postgres)
     }
 
     [Fact]
+    public async Task A_replica_whose_clock_is_ahead_or_behind_takes_no_job_that_runs_and_lengthens_no_lease()
+    {
+        await using var jobs = await Sample.StartAsync(postgres);
+        var (claimed, _) = await jobs.ClaimAsync();
+        var ahead = new JobLeases(jobs.Database, new FakeTimeProvider(jobs.Clock.GetUtcNow().AddDays(1)), "ahead");
+        var behind = new JobLeases(jobs.Database, new FakeTimeProvider(jobs.Clock.GetUtcNow().AddDays(-1)), "behind");
+
+        await ahead.ReapAsync(Kinds, Exhausted, Cancellation);
+        Assert.Contains(("acme", claimed.JobId), (await jobs.Leases.BeatAsync([claimed.Claim], Cancellation)).Keys);
+        await behind.BeatAsync([claimed.Claim], Cancellation);
+        Assert.Null(await ahead.ClaimAsync("copy", Cancellation));
+        await ahead.BeatAsync([claimed.Claim], Cancellation);
+        await jobs.ExpireAsync(JobLeases.Duration);
+        await behind.ReapAsync(Kinds, Exhausted, Cancellation);
+
+        Assert.Equal(JobState.Queued, (await jobs.FindAsync(claimed.JobId))?.State);
+    }
+
+    [Fact]
     public async Task A_job_whose_handler_is_inside_a_guarded_transaction_is_not_taken_over_even_when_its_lease_has_ended()
     {
         await using var jobs = await Sample.StartAsync(postgres);
         var (context, id) = await jobs.ClaimAsync();
+        await jobs.ExpireAsync(JobLeases.Duration * 2);
         await using var connection = await jobs.Database.OpenAsync(Cancellation);
         await using var transaction = await connection.BeginTransactionAsync(Cancellation);
         await context.GuardAsync(connection, Cancellation);
-        jobs.Clock.Advance(JobLeases.Duration * 2);
 
         await jobs.ReapAsync();
         var beat = await jobs.Leases.BeatAsync([context.Claim], Cancellation);
@@ -83,12 +105,12 @@ public sealed class JobFenceTests(PostgresFixture postgres)
         var (_, id) = await jobs.ClaimAsync();
         for (var attempt = 1; attempt < 3; attempt++)
         {
-            jobs.Clock.Advance(JobLeases.Duration + TimeSpan.FromSeconds(1));
+            await jobs.ExpireAsync(JobLeases.Duration);
             await jobs.ReapAsync();
             await jobs.ClaimAsync(enqueue: false);
         }
 
-        jobs.Clock.Advance(JobLeases.Duration + TimeSpan.FromSeconds(1));
+        await jobs.ExpireAsync(JobLeases.Duration);
         await jobs.ReapAsync();
 
         var failed = await jobs.FindAsync(id);
@@ -104,7 +126,7 @@ public sealed class JobFenceTests(PostgresFixture postgres)
         await using var jobs = await Sample.StartAsync(postgres);
         var (_, id) = await jobs.ClaimAsync();
         await jobs.Host.Jobs.CancelAsync("acme", id, Cancellation);
-        jobs.Clock.Advance(JobLeases.Duration + TimeSpan.FromSeconds(1));
+        await jobs.ExpireAsync(JobLeases.Duration);
 
         await jobs.ReapAsync();
 
@@ -203,7 +225,15 @@ public sealed class JobFenceTests(PostgresFixture postgres)
             return (new JobContext(Store, claim), claim.Id);
         }
 
-        public Task ReapAsync() => Leases.ReapAsync(Kinds, """{"code":"job.failed","detail":"died"}""", Cancellation);
+        public Task ReapAsync() => Leases.ReapAsync(Kinds, Exhausted, Cancellation);
+
+        /// <summary>As if so much time had passed since the last beat. Leases go by the database's clock.</summary>
+        public async Task ExpireAsync(TimeSpan silence)
+        {
+            await using var pass = Database.DataSource.CreateCommand("update platform.job set lease_until = lease_until - $1");
+            pass.Parameters.Add(new NpgsqlParameter<TimeSpan> { TypedValue = silence });
+            await pass.ExecuteNonQueryAsync(Cancellation);
+        }
 
         public Task<Job?> FindAsync(Guid id) => Host.Jobs.FindAsync("acme", id, Cancellation);
 

@@ -1,0 +1,1 @@
+create table cut.after (id int primary key);
