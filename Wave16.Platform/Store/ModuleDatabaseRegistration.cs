@@ -4,6 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 using Wave16.Platform.Modules;
+using Wave16.Platform.Retention;
 
 namespace Wave16.Platform.Store;
 
@@ -36,7 +37,8 @@ internal static class ModuleDatabaseRegistration
             services.GetRequiredKeyedService<ModuleDatabase>(name),
             ConnectionString(services.GetRequiredService<IConfiguration>(), name),
             scripts,
-            services.GetRequiredService<ILogger<Migrator>>()));
+            services.GetRequiredService<ILogger<Migrator>>(),
+            services.GetRequiredKeyedService<Partitions>(name)));
     }
 
     /// <summary>

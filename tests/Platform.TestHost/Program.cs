@@ -17,7 +17,7 @@ var writers = args is [_, _, "write", var count] ? int.Parse(count, System.Globa
 await using var producer = await TestStore.OpenAsync(producerConnection, BusDestination.BusName);
 await using var consumer = await TestStore.OpenAsync(consumerConnection);
 var handler = new CountHandler(consumer);
-var transport = new InProcessTransport();
+var transport = new InProcessTransport(TimeProvider.System);
 await using var subscription = await transport.SubscribeAsync(
     new EventSubscription(handler.Consumer, handler.Types, async (envelope, cancellation) =>
     {

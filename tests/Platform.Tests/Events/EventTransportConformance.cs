@@ -270,12 +270,12 @@ public sealed class InProcessTransportTests(PostgresFixture postgres) : EventTra
 {
     private protected override int MostAttempts => 5;
 
-    private protected override Task<IEventTransport> ConnectAsync() => Task.FromResult<IEventTransport>(new InProcessTransport());
+    private protected override Task<IEventTransport> ConnectAsync() => Task.FromResult<IEventTransport>(new InProcessTransport(TimeProvider.System));
 
     [Fact]
     public async Task A_consumer_that_is_down_outranks_one_that_refuses_so_that_no_dead_letter_is_made_of_what_it_has_not_seen()
     {
-        var transport = new InProcessTransport();
+        var transport = new InProcessTransport(TimeProvider.System);
         await using var refusing = await transport.SubscribeAsync(new EventSubscription("tests/a", ["x"], (_, _) => throw new EventRejectedException("never")), Cancellation);
         var away = await transport.SubscribeAsync(new EventSubscription("tests/b", ["x"], (_, _) => Task.CompletedTask), Cancellation);
         await away.DisposeAsync();
@@ -289,7 +289,7 @@ public sealed class InProcessTransportTests(PostgresFixture postgres) : EventTra
     [Fact]
     public async Task One_consumer_name_has_one_receiver()
     {
-        var transport = new InProcessTransport();
+        var transport = new InProcessTransport(TimeProvider.System);
         var subscription = new EventSubscription("tests/a", ["x"], (_, _) => Task.CompletedTask);
         await using var first = await transport.SubscribeAsync(subscription, Cancellation);
 

@@ -1,0 +1,30 @@
+namespace Wave16.Platform.Events;
+
+internal static class Abandon
+{
+    /// <summary>
+    /// Returns when the work has ended, however it did, or throws when it still runs that long after it was cancelled: it is
+    /// then nobody's, and what it throws later is ignored.
+    /// </summary>
+    /// <exception cref="OperationCanceledException">It does not end.</exception>
+    public static async Task OrAbandonedAsync(this Task work, TimeSpan grace, TimeProvider time, CancellationToken cancellation)
+    {
+        if (work.IsCompleted)
+        {
+            return;
+        }
+
+        await work.WaitAsync(cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (work.IsCompleted)
+        {
+            return;
+        }
+
+        await work.WaitAsync(grace, time, CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!work.IsCompleted)
+        {
+            _ = work.ContinueWith(static late => _ = late.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+            throw new OperationCanceledException("It still runs after it was cancelled.", cancellation);
+        }
+    }
+}
