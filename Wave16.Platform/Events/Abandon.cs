@@ -7,7 +7,7 @@ internal static class Abandon
     /// then nobody's, and what it throws later is ignored.
     /// </summary>
     /// <exception cref="OperationCanceledException">It does not end.</exception>
-    public static async Task OrAbandonedAsync(this Task work, TimeSpan grace, TimeProvider time, CancellationToken cancellation)
+    public static async Task OrAbandonedAsync(this Task work, TimeSpan grace, CancellationToken cancellation)
     {
         if (work.IsCompleted)
         {
@@ -20,7 +20,8 @@ internal static class Abandon
             return;
         }
 
-        await work.WaitAsync(grace, time, CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        // By the machine's own time: what is measured is this process.
+        await work.WaitAsync(grace, CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (!work.IsCompleted)
         {
             _ = work.ContinueWith(static late => _ = late.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);

@@ -7,12 +7,12 @@ namespace Wave16.Platform.Events;
 /// outbox it came from is the queue, its retries the redelivery, and its dead letters the poison.
 /// </summary>
 /// <remarks>A consumer that fails an event therefore holds back that subject's later events for the other consumers too.</remarks>
-internal sealed class InProcessTransport(TimeProvider time) : IEventTransport
+internal sealed class InProcessTransport : IEventTransport
 {
-    // Shorter than a lane's: what a handler holds is free before the lane goes on.
-    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(5);
-
     private readonly ConcurrentDictionary<string, Receiver> _receivers = new(StringComparer.Ordinal);
+
+    /// <summary>How long a handler may take to end when it is cancelled. Shorter than a lane's, so that its subject is free before the lane goes on.</summary>
+    public TimeSpan Grace { get; init; } = TimeSpan.FromSeconds(5);
 
     public async Task<DeliveryOutcome> PublishAsync(EventEnvelope envelope, CancellationToken cancellation)
     {
@@ -30,7 +30,7 @@ internal sealed class InProcessTransport(TimeProvider time) : IEventTransport
     public Task<IAsyncDisposable> SubscribeAsync(EventSubscription subscription, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
-        var receiver = new Receiver(subscription, time);
+        var receiver = new Receiver(subscription, Grace);
         _receivers.AddOrUpdate(
             subscription.Consumer,
             receiver,
@@ -38,7 +38,7 @@ internal sealed class InProcessTransport(TimeProvider time) : IEventTransport
         return Task.FromResult<IAsyncDisposable>(receiver);
     }
 
-    private sealed class Receiver(EventSubscription subscription, TimeProvider time) : IAsyncDisposable
+    private sealed class Receiver(EventSubscription subscription, TimeSpan grace) : IAsyncDisposable
     {
         // Subjects share a few locks: what matters is that one subject never runs twice at once.
         private readonly SemaphoreSlim[] _subjects = [.. Enumerable.Range(0, 64).Select(_ => new SemaphoreSlim(1, 1))];
@@ -68,7 +68,7 @@ internal sealed class InProcessTransport(TimeProvider time) : IEventTransport
                 {
                     // A handler that blocks, or does not listen, must not hold the lock of its subject for ever.
                     handling = Task.Run(() => subscription.Handle(envelope, cancellation), CancellationToken.None);
-                    await handling.OrAbandonedAsync(Grace, time, cancellation);
+                    await handling.OrAbandonedAsync(grace, cancellation);
                     await handling;
                     return DeliveryOutcome.Done;
                 }

@@ -22,6 +22,9 @@ internal sealed class Lane(
 {
     private const int SettleAt = 64;
     private const int LongestReason = 1000;
+
+    // Ids of transactions that ran at the same time lie closer together. One that was open for longer is seen by the next look from the start.
+    private const long Overlap = 10_000;
     private static readonly TimeSpan Soonest = TimeSpan.FromMilliseconds(1);
     private static readonly TimeSpan SampleEvery = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan OthersFor = TimeSpan.FromSeconds(10);
@@ -33,6 +36,7 @@ internal sealed class Lane(
     private readonly List<Task> _workers = [];
     private LaneQueue _queue = new(settings.Batch, settings.Concurrency);
     private volatile bool _signalled;
+    private (long Looked, long From) _start;
 
     public string Destination => destination.Name;
 
@@ -89,6 +93,7 @@ internal sealed class Lane(
     {
         _queue = new LaneQueue(settings.Batch, settings.Concurrency);
         _timeouts.Clear();
+        _start = default;
         await using var ring = live.Register(_wake.Ring);
         using var working = CancellationTokenSource.CreateLinkedTokenSource(live);
         var (polled, sampled, settled) = (time.GetTimestamp(), 0L, time.GetTimestamp());
@@ -163,9 +168,14 @@ internal sealed class Lane(
         var found = false;
         while (_gate.Look() is var status and not LaneStatus.Paused && _queue.NextFetch(status == LaneStatus.Probing) is { } plan)
         {
-            var fetched = await _store.FetchAsync(destination.Name, time.GetUtcNow(), plan, live);
+            var fromTheStart = _start.Looked == 0 || time.GetElapsedTime(_start.Looked) >= settings.PollEvery / 2;
+            var fetched = await _store.FetchAsync(destination.Name, time.GetUtcNow(), plan, fromTheStart ? 0 : _start.From, live);
             found |= fetched.Count > 0;
             _queue.Add(fetched, plan);
+            if (fromTheStart)
+            {
+                _start = (time.GetTimestamp(), plan.InHand.Concat(fetched.Select(delivery => delivery.Id)).DefaultIfEmpty(_start.From + Overlap).Min() - Overlap);
+            }
         }
 
         return found;
@@ -215,7 +225,7 @@ internal sealed class Lane(
         {
             // On a thread of its own: a destination that blocks, or does not listen, is left behind.
             var attempt = Task.Run(() => destination.DeliverAsync(envelope, either.Token), CancellationToken.None);
-            await attempt.OrAbandonedAsync(settings.Grace, time, either.Token);
+            await attempt.OrAbandonedAsync(settings.Grace, either.Token);
             outcome = await attempt;
         }
         catch (OperationCanceledException) when (overdue.IsCancellationRequested && !working.IsCancellationRequested)

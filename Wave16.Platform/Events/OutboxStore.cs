@@ -10,12 +10,13 @@ internal sealed class OutboxStore(ModuleDatabase database)
     private const string Columns = "d.id, d.tenant, d.subject, d.event_id, d.occurred_at, d.attempts, e.type, e.entity_version, e.data, e.traceparent";
 
     // Walks primary key (destination, id); the anti-join probes delivery_held, which holds only what has failed before.
-    // $3 is what this lane already has in hand, $4 and $5 subjects of which it has enough.
+    // $3 is what this lane already has in hand, $4 and $5 subjects of which it has enough. $7 passes over the dead index
+    // entries of what was delivered already, which pile up at the head for as long as any old snapshot is open.
     private const string FetchSql = $"""
         select {Columns}
         from platform.delivery d
         left join platform.event e on e.occurred_at = d.occurred_at and e.event_id = d.event_id
-        where d.destination = $1 and d.next_at <= $2 and d.id <> all($3)
+        where d.destination = $1 and d.id >= $7 and d.next_at <= $2 and d.id <> all($3)
           and not exists (
             select from platform.delivery held
             where held.destination = d.destination and held.tenant = d.tenant and held.subject = d.subject
@@ -61,8 +62,8 @@ internal sealed class OutboxStore(ModuleDatabase database)
                (select occurred_at from platform.delivery where destination = $1 order by id limit 1)
         """;
 
-    /// <summary>Due deliveries in id order, without those that an earlier one of their subject holds back.</summary>
-    public async Task<List<PendingDelivery>> FetchAsync(string destination, DateTimeOffset now, FetchPlan plan, CancellationToken cancellation)
+    /// <summary>Due deliveries in id order from the given one on, without those that an earlier one of their subject holds back.</summary>
+    public async Task<List<PendingDelivery>> FetchAsync(string destination, DateTimeOffset now, FetchPlan plan, long from, CancellationToken cancellation)
     {
         await using var command = database.DataSource.CreateCommand(FetchSql);
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = destination });
@@ -71,6 +72,7 @@ internal sealed class OutboxStore(ModuleDatabase database)
         command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. plan.Enough.Select(subject => subject.Tenant)] });
         command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. plan.Enough.Select(subject => subject.Id)] });
         command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = plan.Limit });
+        command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = from });
         var batch = new List<PendingDelivery>();
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         while (await reader.ReadAsync(cancellation))
