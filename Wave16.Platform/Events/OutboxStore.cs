@@ -9,10 +9,12 @@ internal sealed class OutboxStore(ModuleDatabase database)
 {
     private const string Columns = "d.id, d.tenant, d.subject, d.event_id, d.occurred_at, d.attempts, e.type, e.entity_version, e.data, e.traceparent";
 
-    // Walks primary key (destination, id); the anti-join probes delivery_held, which holds only what has failed before.
+    // Walks primary key (destination, id), and for each row probes delivery_held, which holds only what has failed before.
+    // "offset 0" keeps it a probe: as a join it is planned for the hardly any rows there were when the table was last
+    // analyzed, and compares each row with every held one when a destination has begun to fail.
     // $3 is what this lane already has in hand, $4 and $5 subjects of which it has enough. $7 passes over the dead index
     // entries of what was delivered already, which pile up at the head for as long as any old snapshot is open.
-    private const string FetchSql = $"""
+    internal const string FetchSql = $"""
         select {Columns}
         from platform.delivery d
         left join platform.event e on e.occurred_at = d.occurred_at and e.event_id = d.event_id
@@ -20,7 +22,8 @@ internal sealed class OutboxStore(ModuleDatabase database)
           and not exists (
             select from platform.delivery held
             where held.destination = d.destination and held.tenant = d.tenant and held.subject = d.subject
-              and held.id < d.id and held.next_at > $2 and held.next_at > '-infinity')
+              and held.id < d.id and held.next_at > $2 and held.next_at > '-infinity'
+            offset 0)
           and not exists (
             select from unnest($4::text[], $5::text[]) as enough(tenant, subject)
             where enough.tenant = d.tenant and enough.subject = d.subject)
