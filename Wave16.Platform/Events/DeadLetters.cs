@@ -1,5 +1,6 @@
 using Npgsql;
 using NpgsqlTypes;
+using Wave16.Platform.Retention;
 using Wave16.Platform.Store;
 
 namespace Wave16.Platform.Events;
@@ -103,6 +104,8 @@ internal sealed class DeadLetters(ModuleDatabase database, SetSave audit)
     {
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        // Retention looks for what waits before it drops; it must not miss this.
+        await Partitions.LockAsync(connection, RetainedTable.Event, shared: true, cancellation);
         var replayed = new List<string>();
         await using (var command = new NpgsqlCommand(ReplaySql, connection, transaction))
         {

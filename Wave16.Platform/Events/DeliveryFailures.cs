@@ -21,7 +21,10 @@ public static class DeliveryFailures
         {
             >= HttpStatusCode.OK and < HttpStatusCode.MultipleChoices => DeliveryOutcome.Done,
             HttpStatusCode.RequestTimeout or HttpStatusCode.TooManyRequests or HttpStatusCode.BadGateway
-                or HttpStatusCode.ServiceUnavailable or HttpStatusCode.GatewayTimeout => new DeliveryOutcome.Unavailable(reason, RetryAfter(response, time)),
+                or HttpStatusCode.ServiceUnavailable or HttpStatusCode.GatewayTimeout => new DeliveryOutcome.Unavailable(reason, RetryAfter(response, time))
+                {
+                    TimedOut = response.StatusCode is HttpStatusCode.RequestTimeout or HttpStatusCode.GatewayTimeout,
+                },
             >= HttpStatusCode.InternalServerError => new DeliveryOutcome.Retry(reason),
             _ => new DeliveryOutcome.Rejected(reason),
         };
@@ -39,7 +42,7 @@ public static class DeliveryFailures
         RateLimiterRejectedException limited => new DeliveryOutcome.Unavailable("too many requests in flight", limited.RetryAfter),
         HttpRequestException { StatusCode: { } status } => new HttpResponseMessage(status).ToOutcome(TimeProvider.System),
         HttpRequestException http => new DeliveryOutcome.Unavailable($"HTTP request failed: {http.HttpRequestError}"),
-        TimeoutRejectedException or TimeoutException or TaskCanceledException { InnerException: TimeoutException } => new DeliveryOutcome.Unavailable("timed out"),
+        TimeoutRejectedException or TimeoutException or TaskCanceledException { InnerException: TimeoutException } => new DeliveryOutcome.Unavailable("timed out") { TimedOut = true },
         SocketException or IOException => new DeliveryOutcome.Unavailable(failure.GetType().Name),
         PostgresException { SqlState: var state } when IsOutage(state) => new DeliveryOutcome.Unavailable($"datastore: {state}"),
         NpgsqlException and not PostgresException => new DeliveryOutcome.Unavailable("datastore: no connection"),

@@ -13,12 +13,23 @@ public abstract record DeliveryOutcome
     public sealed record Delivered : DeliveryOutcome;
 
     /// <summary>This event failed; others may not. Counted, repeated with backoff, a dead letter after the last attempt.</summary>
-    public sealed record Retry(string Reason) : DeliveryOutcome;
+    public sealed record Retry(string Reason) : DeliveryOutcome
+    {
+        /// <summary>The destination has not answered.</summary>
+        internal bool TimedOut { get; init; }
+    }
 
-    /// <summary>The destination is down. The whole lane pauses, nothing is counted, nothing becomes a dead letter however long it lasts.</summary>
+    /// <summary>The destination is down. The whole lane pauses, nothing is counted, nothing becomes a dead letter until <c>Retention:UndeliveredEvents</c> is over.</summary>
     /// <param name="Reason">For operators.</param>
     /// <param name="RetryAfter">What the destination asked for; the lane waits at least this long, up to 15 minutes.</param>
-    public sealed record Unavailable(string Reason, TimeSpan? RetryAfter = null) : DeliveryOutcome;
+    public sealed record Unavailable(string Reason, TimeSpan? RetryAfter = null) : DeliveryOutcome
+    {
+        /// <summary>
+        /// Nobody answered in time. That may be this event's fault: once the destination has answered others between two such
+        /// attempts, it counts as <see cref="Retry"/>.
+        /// </summary>
+        public bool TimedOut { get; init; }
+    }
 
     /// <summary>The destination will never take this event: a dead letter at once.</summary>
     public sealed record Rejected(string Reason) : DeliveryOutcome;

@@ -1,4 +1,5 @@
 using System.Net.Mime;
+using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using CloudNative.CloudEvents;
@@ -22,6 +23,9 @@ public static class EventFormat
     /// <summary>One event in structured mode, UTF-8.</summary>
     public static ReadOnlyMemory<byte> Encode(EventEnvelope envelope) =>
         Json.EncodeStructuredModeMessage(ToCloudEvent(envelope), out _);
+
+    /// <summary>One event in structured mode.</summary>
+    public static string EncodeText(EventEnvelope envelope) => Encoding.UTF8.GetString(Encode(envelope).Span);
 
     /// <summary>A JSON array of events, UTF-8.</summary>
     public static ReadOnlyMemory<byte> EncodeBatch(IEnumerable<EventEnvelope> envelopes) =>

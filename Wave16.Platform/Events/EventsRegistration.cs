@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
@@ -33,7 +34,7 @@ public static class EventsRegistration
         module.Services.AddMetrics();
         module.Services.TryAddSingleton<OutboxMetrics>();
         module.Services.TryAddSingleton<IEventTransport, InProcessTransport>();
-        module.Services.TryAddSingleton(new LaneSettings());
+        module.Services.TryAddSingleton(services => LaneSettings.From(services.GetRequiredService<IConfiguration>()));
         module.Services.AddKeyedSingleton(name, new OutboxSignal(module.Routes));
         module.Services.AddKeyedSingleton(name, (services, _) => new DeadLetters(
             services.GetRequiredKeyedService<ModuleDatabase>(name),

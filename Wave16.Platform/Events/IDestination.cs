@@ -9,6 +9,7 @@ public interface IDestination
     /// <summary>
     /// Hands one event over. The same event can come again; events of one subject come one at a time, in order. What it
     /// throws is read by <see cref="DeliveryFailures.ToOutcome(Exception)"/>.
+    /// When cancelled it must end soon: one that does not is left behind, and the event comes again while it may still run.
     /// </summary>
     Task<DeliveryOutcome> DeliverAsync(EventEnvelope envelope, CancellationToken cancellation);
 }

@@ -11,6 +11,9 @@ internal sealed class InProcessTransport : IEventTransport
 {
     private readonly ConcurrentDictionary<string, Receiver> _receivers = new(StringComparer.Ordinal);
 
+    /// <summary>How long a handler may take to end when it is cancelled. Shorter than a lane's, so that its subject is free before the lane goes on.</summary>
+    public TimeSpan Grace { get; init; } = TimeSpan.FromSeconds(5);
+
     public async Task<DeliveryOutcome> PublishAsync(EventEnvelope envelope, CancellationToken cancellation)
     {
         var takers = _receivers.Values.Where(receiver => receiver.Takes(envelope.Type)).ToList();
@@ -27,7 +30,7 @@ internal sealed class InProcessTransport : IEventTransport
     public Task<IAsyncDisposable> SubscribeAsync(EventSubscription subscription, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
-        var receiver = new Receiver(subscription);
+        var receiver = new Receiver(subscription, Grace);
         _receivers.AddOrUpdate(
             subscription.Consumer,
             receiver,
@@ -35,7 +38,7 @@ internal sealed class InProcessTransport : IEventTransport
         return Task.FromResult<IAsyncDisposable>(receiver);
     }
 
-    private sealed class Receiver(EventSubscription subscription) : IAsyncDisposable
+    private sealed class Receiver(EventSubscription subscription, TimeSpan grace) : IAsyncDisposable
     {
         // Subjects share a few locks: what matters is that one subject never runs twice at once.
         private readonly SemaphoreSlim[] _subjects = [.. Enumerable.Range(0, 64).Select(_ => new SemaphoreSlim(1, 1))];
@@ -56,13 +59,17 @@ internal sealed class InProcessTransport : IEventTransport
                 return new DeliveryOutcome.Unavailable($"{subscription.Consumer} has no receiver attached");
             }
 
+            var handling = Task.CompletedTask;
             try
             {
                 var subject = _subjects[(HashCode.Combine(envelope.Source, envelope.TenantId, envelope.Subject) & int.MaxValue) % _subjects.Length];
                 await subject.WaitAsync(cancellation);
                 try
                 {
-                    await subscription.Handle(envelope, cancellation);
+                    // A handler that blocks, or does not listen, must not hold the lock of its subject for ever.
+                    handling = Task.Run(() => subscription.Handle(envelope, cancellation), CancellationToken.None);
+                    await handling.OrAbandonedAsync(grace, cancellation);
+                    await handling;
                     return DeliveryOutcome.Done;
                 }
                 finally
@@ -76,7 +83,14 @@ internal sealed class InProcessTransport : IEventTransport
             }
             finally
             {
-                Exit();
+                if (handling.IsCompleted)
+                {
+                    Exit();
+                }
+                else
+                {
+                    _ = handling.ContinueWith(_ => Exit(), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+                }
             }
         }
 

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Text;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 using Wave16.Platform.Store;
@@ -23,14 +22,21 @@ internal sealed class Lane(
 {
     private const int SettleAt = 64;
     private const int LongestReason = 1000;
+
+    // Ids of transactions that ran at the same time lie closer together. One that was open for longer is seen by the next look from the start.
+    private const long Overlap = 10_000;
+    private static readonly TimeSpan Soonest = TimeSpan.FromMilliseconds(1);
     private static readonly TimeSpan SampleEvery = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan OthersFor = TimeSpan.FromSeconds(10);
 
     private readonly OutboxStore _store = new(database);
     private readonly LaneGate _gate = new(settings, time);
     private readonly WakeUp _wake = new();
+    private readonly LaneTimeouts _timeouts = new(time);
     private readonly List<Task> _workers = [];
     private LaneQueue _queue = new(settings.Batch, settings.Concurrency);
     private volatile bool _signalled;
+    private (long Looked, long From) _start;
 
     public string Destination => destination.Name;
 
@@ -86,9 +92,12 @@ internal sealed class Lane(
     private async Task DispatchAsync(CancellationToken stopping, CancellationToken live)
     {
         _queue = new LaneQueue(settings.Batch, settings.Concurrency);
+        _timeouts.Clear();
+        _start = default;
         await using var ring = live.Register(_wake.Ring);
         using var working = CancellationTokenSource.CreateLinkedTokenSource(live);
         var (polled, sampled, settled) = (time.GetTimestamp(), 0L, time.GetTimestamp());
+        var (pollAfter, others) = (Jittered(settings.PollEvery), 0L);
         try
         {
             while (true)
@@ -112,14 +121,26 @@ internal sealed class Lane(
                 }
                 else
                 {
-                    if (_signalled || time.GetElapsedTime(polled) >= settings.PollEvery)
+                    var signalled = _signalled;
+                    var poll = time.GetElapsedTime(polled) >= pollAfter;
+                    if (signalled || poll)
                     {
                         _signalled = false;
                         polled = time.GetTimestamp();
                         _queue.ExpectMore();
                     }
 
-                    await FetchAsync(live);
+                    // What nobody here has signalled was committed by another process, and more of it is likely.
+                    if (await FetchAsync(live) && poll && !signalled)
+                    {
+                        others = time.GetTimestamp();
+                    }
+
+                    if (poll)
+                    {
+                        pollAfter = Jittered(others != 0 && time.GetElapsedTime(others) < OthersFor ? settings.PollOthersEvery : settings.PollEvery);
+                    }
+
                     await StartWorkersAsync(working.Token);
                     if (sampled == 0 || time.GetElapsedTime(sampled) >= SampleEvery)
                     {
@@ -128,7 +149,8 @@ internal sealed class Lane(
                     }
                 }
 
-                await _wake.WaitAsync(_queue.Tried > 0 ? settings.SettleWithin : Jittered(settings.PollEvery), time, live);
+                var pollIn = pollAfter - time.GetElapsedTime(polled);
+                await _wake.WaitAsync(_queue.Tried > 0 ? settings.SettleWithin : pollIn > Soonest ? pollIn : Soonest, time, live);
             }
         }
         finally
@@ -140,12 +162,23 @@ internal sealed class Lane(
         }
     }
 
-    private async Task FetchAsync(CancellationToken live)
+    /// <returns>Whether anything was there.</returns>
+    private async Task<bool> FetchAsync(CancellationToken live)
     {
+        var found = false;
         while (_gate.Look() is var status and not LaneStatus.Paused && _queue.NextFetch(status == LaneStatus.Probing) is { } plan)
         {
-            _queue.Add(await _store.FetchAsync(destination.Name, time.GetUtcNow(), plan, live), plan);
+            var fromTheStart = _start.Looked == 0 || time.GetElapsedTime(_start.Looked) >= settings.PollEvery / 2;
+            var fetched = await _store.FetchAsync(destination.Name, time.GetUtcNow(), plan, fromTheStart ? 0 : _start.From, live);
+            found |= fetched.Count > 0;
+            _queue.Add(fetched, plan);
+            if (fromTheStart)
+            {
+                _start = (time.GetTimestamp(), plan.InHand.Concat(fetched.Select(delivery => delivery.Id)).DefaultIfEmpty(_start.From + Overlap).Min() - Overlap);
+            }
         }
+
+        return found;
     }
 
     private async Task StartWorkersAsync(CancellationToken working)
@@ -162,8 +195,9 @@ internal sealed class Lane(
     {
         while (_queue.Take(Allowed()) is { } delivery)
         {
+            var began = time.GetTimestamp();
             var outcome = await TryAsync(delivery, working);
-            _queue.Complete(Judge(delivery, outcome));
+            _queue.Complete(Judge(delivery, _timeouts.Judge(delivery, outcome, began)));
             _wake.Ring();
         }
 
@@ -189,11 +223,14 @@ internal sealed class Lane(
         DeliveryOutcome outcome;
         try
         {
-            outcome = await destination.DeliverAsync(envelope, either.Token);
+            // On a thread of its own: a destination that blocks, or does not listen, is left behind.
+            var attempt = Task.Run(() => destination.DeliverAsync(envelope, either.Token), CancellationToken.None);
+            await attempt.OrAbandonedAsync(settings.Grace, either.Token);
+            outcome = await attempt;
         }
         catch (OperationCanceledException) when (overdue.IsCancellationRequested && !working.IsCancellationRequested)
         {
-            outcome = new DeliveryOutcome.Retry($"took longer than {settings.DeliveryTimeout}");
+            outcome = new DeliveryOutcome.Retry($"took longer than {settings.DeliveryTimeout}") { TimedOut = true };
         }
         catch (Exception failure) when (!working.IsCancellationRequested)
         {
@@ -243,7 +280,7 @@ internal sealed class Lane(
         Settlement Dead(string reason)
         {
             log.LogError("{Module} outbox to {Destination}: delivery {Delivery} is a dead letter: {Reason}", database.Module, destination.Name, delivery.Id, Short(reason));
-            var envelope = delivery.Envelope is { } known ? Encoding.UTF8.GetString(EventFormat.Encode(known).Span) : null;
+            var envelope = delivery.Envelope is { } known ? EventFormat.EncodeText(known) : null;
             return new Settlement(delivery, Fate.Dead, delivery.Attempts + 1, default, Short(reason), envelope);
         }
     }

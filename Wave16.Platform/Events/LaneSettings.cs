@@ -1,3 +1,6 @@
+using System.Globalization;
+using Microsoft.Extensions.Configuration;
+
 namespace Wave16.Platform.Events;
 
 /// <summary>How a lane paces itself.</summary>
@@ -11,8 +14,14 @@ internal sealed record LaneSettings
     /// <summary>How long what another process committed, or what has become due, can wait to be seen.</summary>
     public TimeSpan PollEvery { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>A delivery that takes longer has failed.</summary>
+    /// <summary>The same for ten seconds after another process was seen to commit something.</summary>
+    public TimeSpan PollOthersEvery { get; init; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>A delivery that takes longer has failed: <c>Outbox:DeliveryTimeoutSeconds</c>.</summary>
     public TimeSpan DeliveryTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long a delivery that was cut off may take to end. Later it is left behind, and its subject goes on.</summary>
+    public TimeSpan Grace { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>How long a finished delivery may wait for others to be settled with it. A crash repeats what was not settled.</summary>
     public TimeSpan SettleWithin { get; init; } = TimeSpan.FromMilliseconds(10);
@@ -28,6 +37,20 @@ internal sealed record LaneSettings
 
     /// <summary>How long a lane leaves a destination alone that was found down <paramref name="times"/> times in a row: never less than half.</summary>
     public TimeSpan Pause(int times) => Ceiling(times, TimeSpan.FromMinutes(1)) * (0.5 + (Random.Shared.NextDouble() / 2));
+
+    /// <exception cref="InvalidOperationException">The timeout is no number of seconds.</exception>
+    public static LaneSettings From(IConfiguration configuration)
+    {
+        const string Key = "Outbox:DeliveryTimeoutSeconds";
+        if (configuration[Key] is not { Length: > 0 } given)
+        {
+            return new LaneSettings();
+        }
+
+        return int.TryParse(given, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) && seconds is >= 1 and <= 600
+            ? new LaneSettings { DeliveryTimeout = TimeSpan.FromSeconds(seconds) }
+            : throw new InvalidOperationException($"{Key} is '{given}': whole seconds are expected, from 1 to 600.");
+    }
 
     private TimeSpan Ceiling(int times, TimeSpan most)
     {

@@ -7,22 +7,37 @@ namespace Wave16.Platform.Events;
 /// <summary>The lanes' SQL: one statement to fetch what is pending, one to settle what was tried, whatever their number.</summary>
 internal sealed class OutboxStore(ModuleDatabase database)
 {
-    // Walks primary key (destination, id); the anti-join probes delivery_held, which holds only what has failed before.
-    // $3 is what this lane already has in hand, $4 and $5 subjects of which it has enough.
-    private const string FetchSql = """
-        select d.id, d.tenant, d.subject, d.event_id, d.occurred_at, d.attempts, e.type, e.entity_version, e.data, e.traceparent
+    private const string Columns = "d.id, d.tenant, d.subject, d.event_id, d.occurred_at, d.attempts, e.type, e.entity_version, e.data, e.traceparent";
+
+    // Walks primary key (destination, id), and for each row probes delivery_held, which holds only what has failed before.
+    // "offset 0" keeps it a probe: as a join it is planned for the hardly any rows there were when the table was last
+    // analyzed, and compares each row with every held one when a destination has begun to fail.
+    // $3 is what this lane already has in hand, $4 and $5 subjects of which it has enough. $7 passes over the dead index
+    // entries of what was delivered already, which pile up at the head for as long as any old snapshot is open.
+    internal const string FetchSql = $"""
+        select {Columns}
         from platform.delivery d
         left join platform.event e on e.occurred_at = d.occurred_at and e.event_id = d.event_id
-        where d.destination = $1 and d.next_at <= $2 and d.id <> all($3)
+        where d.destination = $1 and d.id >= $7 and d.next_at <= $2 and d.id <> all($3)
           and not exists (
             select from platform.delivery held
             where held.destination = d.destination and held.tenant = d.tenant and held.subject = d.subject
-              and held.id < d.id and held.next_at > $2 and held.next_at > '-infinity')
+              and held.id < d.id and held.next_at > $2 and held.next_at > '-infinity'
+            offset 0)
           and not exists (
             select from unnest($4::text[], $5::text[]) as enough(tenant, subject)
             where enough.tenant = d.tenant and enough.subject = d.subject)
         order by d.id
         limit $6
+        """;
+
+    // By both clocks: one that is set forward by mistake gives nothing up. Reads the whole table, every few minutes.
+    private const string ExpiredSql = $"""
+        select {Columns}, d.destination, d.last_error
+        from platform.delivery d
+        left join platform.event e on e.occurred_at = d.occurred_at and e.event_id = d.event_id
+        where d.occurred_at < least($1, clock_timestamp()) - $2
+        limit $3
         """;
 
     private const string DeleteSql = "delete from platform.delivery where destination = $1 and id = any($2)";
@@ -50,8 +65,8 @@ internal sealed class OutboxStore(ModuleDatabase database)
                (select occurred_at from platform.delivery where destination = $1 order by id limit 1)
         """;
 
-    /// <summary>Due deliveries in id order, without those that an earlier one of their subject holds back.</summary>
-    public async Task<List<PendingDelivery>> FetchAsync(string destination, DateTimeOffset now, FetchPlan plan, CancellationToken cancellation)
+    /// <summary>Due deliveries in id order from the given one on, without those that an earlier one of their subject holds back.</summary>
+    public async Task<List<PendingDelivery>> FetchAsync(string destination, DateTimeOffset now, FetchPlan plan, long from, CancellationToken cancellation)
     {
         await using var command = database.DataSource.CreateCommand(FetchSql);
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = destination });
@@ -60,27 +75,50 @@ internal sealed class OutboxStore(ModuleDatabase database)
         command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. plan.Enough.Select(subject => subject.Tenant)] });
         command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. plan.Enough.Select(subject => subject.Id)] });
         command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = plan.Limit });
+        command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = from });
         var batch = new List<PendingDelivery>();
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         while (await reader.ReadAsync(cancellation))
         {
-            var subject = new SubjectKey(reader.GetString(1), reader.GetString(2));
-            var envelope = await reader.IsDBNullAsync(6, cancellation) ? null : new EventEnvelope
-            {
-                Id = reader.GetString(3),
-                Source = database.Module,
-                Type = reader.GetString(6),
-                Subject = subject.Id,
-                Time = reader.GetFieldValue<DateTimeOffset>(4),
-                TenantId = subject.Tenant,
-                EntityVersion = reader.GetInt64(7),
-                Data = reader.GetString(8),
-                TraceParent = await reader.IsDBNullAsync(9, cancellation) ? null : reader.GetString(9),
-            };
-            batch.Add(new PendingDelivery(reader.GetInt64(0), subject, reader.GetInt32(5), envelope));
+            batch.Add(Delivery(reader));
         }
 
         return batch;
+    }
+
+    /// <summary>Deliveries of events that are older than the period, whatever their destination, with what their last attempt said.</summary>
+    public async Task<List<(string Destination, PendingDelivery Delivery, string? LastError)>> ExpiredAsync(DateTimeOffset now, TimeSpan period, int limit, CancellationToken cancellation)
+    {
+        await using var command = database.DataSource.CreateCommand(ExpiredSql);
+        command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = now });
+        command.Parameters.Add(new NpgsqlParameter<TimeSpan> { TypedValue = period });
+        command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = limit });
+        var expired = new List<(string, PendingDelivery, string?)>();
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        while (await reader.ReadAsync(cancellation))
+        {
+            expired.Add((reader.GetString(10), Delivery(reader), reader.IsDBNull(11) ? null : reader.GetString(11)));
+        }
+
+        return expired;
+    }
+
+    private PendingDelivery Delivery(NpgsqlDataReader reader)
+    {
+        var subject = new SubjectKey(reader.GetString(1), reader.GetString(2));
+        var envelope = reader.IsDBNull(6) ? null : new EventEnvelope
+        {
+            Id = reader.GetString(3),
+            Source = database.Module,
+            Type = reader.GetString(6),
+            Subject = subject.Id,
+            Time = reader.GetFieldValue<DateTimeOffset>(4),
+            TenantId = subject.Tenant,
+            EntityVersion = reader.GetInt64(7),
+            Data = reader.GetString(8),
+            TraceParent = reader.IsDBNull(9) ? null : reader.GetString(9),
+        };
+        return new PendingDelivery(reader.GetInt64(0), subject, reader.GetInt32(5), envelope);
     }
 
     public async Task SettleAsync(string destination, IReadOnlyList<Settlement> settled, DateTimeOffset now, CancellationToken cancellation)

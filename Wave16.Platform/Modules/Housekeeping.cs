@@ -2,40 +2,48 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 using Wave16.Platform.Audit;
+using Wave16.Platform.Events;
 using Wave16.Platform.Http;
+using Wave16.Platform.Retention;
 using Wave16.Platform.Store;
 using Wave16.Platform.Work;
 
 namespace Wave16.Platform.Modules;
 
 /// <summary>
-/// Removes what has expired row by row: idempotency keys, ended jobs, signed heads that later ones stand for. Every replica
-/// does it; they pass over each other's rows.
+/// Removes what has expired: idempotency keys, ended jobs, signed heads that later ones stand for and undeliverable events row
+/// by row, the rest by partitions. Every replica does it; they pass over each other's rows.
 /// </summary>
 internal sealed class Housekeeping(
-    ModuleDatabase database, IdempotencyStore keys, JobStore jobs, HeadThinning heads, TimeProvider clock, ILogger<Housekeeping> log)
+    ModuleDatabase database, IdempotencyStore keys, JobStore jobs, HeadThinning heads, UndeliveredEvents undelivered, Partitions partitions, TimeProvider clock,
+    ILogger<Housekeeping> log)
     : BackgroundService
 {
     private const int BatchSize = 1000;
     private static readonly TimeSpan Every = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan WhenBusy = TimeSpan.FromMinutes(1);
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         await database.WhenReadyAsync(stoppingToken);
         while (true)
         {
+            var done = false;
             try
             {
                 await AllAsync(keys.RemoveExpiredAsync, stoppingToken);
                 await AllAsync(jobs.RemoveEndedAsync, stoppingToken);
                 await AllAsync(heads.RemoveSupersededAsync, stoppingToken);
+                await AllAsync(undelivered.GiveUpAsync, stoppingToken);
+                done = await partitions.MakeAsync(stoppingToken);
+                done &= await partitions.DropAsync(stoppingToken);
             }
             catch (NpgsqlException failure)
             {
                 log.LogWarning(failure, "{Module}: what has expired could not be removed; it is tried again", database.Module);
             }
 
-            await Task.Delay(Every, clock, stoppingToken);
+            await Task.Delay(done ? Every : WhenBusy, clock, stoppingToken);
         }
     }
 

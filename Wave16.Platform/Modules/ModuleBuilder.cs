@@ -4,6 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Wave16.Platform.Events;
+using Wave16.Platform.Retention;
 using Wave16.Platform.Work;
 
 namespace Wave16.Platform.Modules;
@@ -60,6 +61,23 @@ public sealed class ModuleBuilder
         DueKinds.Add<THandler>(kind);
         return this;
     }
+
+    /// <summary>
+    /// A table of this module's schema that its migrations declare as partitioned by range of a time, with a default
+    /// partition. Partitions are made ahead, and dropped when the period is over.
+    /// </summary>
+    /// <param name="table">Without the schema.</param>
+    /// <param name="column">The partition key, a <c>timestamptz</c>.</param>
+    /// <param name="setting"><c>Retention:&lt;setting&gt;</c>, whole days.</param>
+    /// <param name="days">The period, unless the setting says otherwise.</param>
+    /// <param name="span">What one partition holds. Rows go with the last of their partition, so up to one span late.</param>
+    public ModuleBuilder AddRetention(string table, string column, string setting, int days, PartitionSpan span)
+    {
+        Retained.Add(new RetainedTable(Name.Replace('-', '_'), table, column, setting, days, span));
+        return this;
+    }
+
+    internal List<RetainedTable> Retained { get; } = [RetainedTable.Event, RetainedTable.DeadLetter, RetainedTable.Command];
 
     internal DueKinds DueKinds { get; } = new();
 

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging;
 using Wave16.Platform.Audit;
 using Wave16.Platform.Events;
 using Wave16.Platform.Http;
+using Wave16.Platform.Retention;
 using Wave16.Platform.Store;
 using Wave16.Platform.Work;
 
@@ -15,6 +16,7 @@ internal static class PlatformServices
     public static void AddPlatform(this ModuleBuilder module, Assembly migrations)
     {
         module.AddModuleDatabase(migrations);
+        module.AddRetention();
         module.AddStartup();
         module.Services.AddKeyedSingleton(module.Name, (services, _) =>
         {
@@ -45,6 +47,12 @@ internal static class PlatformServices
             services.GetRequiredKeyedService<IdempotencyStore>(module.Name),
             services.GetRequiredKeyedService<JobStore>(module.Name),
             services.GetRequiredKeyedService<HeadThinning>(module.Name),
+            new UndeliveredEvents(
+                services.GetRequiredKeyedService<ModuleDatabase>(module.Name),
+                services.GetRequiredKeyedService<RetentionPeriods>(module.Name),
+                services.GetRequiredService<TimeProvider>(),
+                services.GetRequiredService<ILogger<UndeliveredEvents>>()),
+            services.GetRequiredKeyedService<Partitions>(module.Name),
             services.GetRequiredService<TimeProvider>(),
             services.GetRequiredService<ILogger<Housekeeping>>()));
     }

@@ -4,6 +4,7 @@ using DbUp;
 using DbUp.Engine;
 using Microsoft.Extensions.Logging;
 using Npgsql;
+using Wave16.Platform.Retention;
 
 namespace Wave16.Platform.Store;
 
@@ -19,9 +20,16 @@ public sealed class Migrator
     private readonly Assembly _scripts;
     private readonly ILogger<Migrator> _log;
     private readonly string _connectionString;
+    private readonly Partitions? _partitions;
 
-    internal Migrator(ModuleDatabase database, string connectionString, Assembly scripts, ILogger<Migrator> log)
+    /// <param name="database">The module's.</param>
+    /// <param name="connectionString">The same, for connections of its own.</param>
+    /// <param name="scripts">Where the module's are embedded.</param>
+    /// <param name="log">Says what was applied.</param>
+    /// <param name="partitions">Made before the module is ready.</param>
+    internal Migrator(ModuleDatabase database, string connectionString, Assembly scripts, ILogger<Migrator> log, Partitions? partitions = null)
     {
+        _partitions = partitions;
         _database = database;
         _connectionString = connectionString;
         _scripts = scripts;
@@ -47,6 +55,7 @@ public sealed class Migrator
 
             await ApplyAsync(lockConnection, typeof(Migrator).Assembly, "platform/", "platform", cancellation);
             await ApplyAsync(lockConnection, _scripts, _database.Module + "/", _database.Module, cancellation);
+            await MakePartitionsAsync(cancellation);
         }
 
         await using var read = _database.DataSource.CreateCommand("select epoch, token from platform.epoch order by epoch desc limit 1");
@@ -57,6 +66,15 @@ public sealed class Migrator
         }
 
         _database.Enter(new StoreEpoch(reader.GetInt32(0), reader.GetString(1)));
+    }
+
+    // What is still missing afterwards is made by the housekeeping; the default partitions bear it.
+    private async Task MakePartitionsAsync(CancellationToken cancellation)
+    {
+        for (var tries = 3; _partitions is not null && tries > 0 && !await _partitions.MakeAsync(cancellation); tries--)
+        {
+            _log.LogInformation("{Module}: partitions are missing", _database.Module);
+        }
     }
 
     private async Task<NpgsqlConnection> OpenOrCreateAsync(CancellationToken cancellation)

@@ -4,6 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 using Wave16.Platform.Modules;
+using Wave16.Platform.Retention;
 using Wave16.ServiceDefaults;
 
 namespace Wave16.Platform.Store;
@@ -38,7 +39,8 @@ internal static class ModuleDatabaseRegistration
             services.GetRequiredKeyedService<ModuleDatabase>(name),
             ConnectionString(services.GetRequiredService<IConfiguration>(), name),
             scripts,
-            services.GetRequiredService<ILogger<Migrator>>()));
+            services.GetRequiredService<ILogger<Migrator>>(),
+            services.GetRequiredKeyedService<Partitions>(name)));
     }
 
     /// <summary>

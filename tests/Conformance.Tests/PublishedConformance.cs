@@ -116,6 +116,23 @@ public abstract class PublishedConformance(Hosts hosts) : ModuleConformance(host
         Repository.IsSnapshot(Repository.InModule(module, "docs", "schema.txt"), DatabaseSchema.Format(module, rows));
     }
 
+    [Theory]
+    [MemberData(nameof(Modules))]
+    public async Task Every_partitioned_table_has_partitions_for_the_coming_days(string module)
+    {
+        var host = await HostAsync(module);
+        var tables = await QueryAsync(host, """
+            select t.oid::regclass::text, exists (
+              select from pg_inherits i join pg_class c on c.oid = i.inhrelid cross join lateral (select pg_get_expr(c.relpartbound, c.oid) as bound) b
+              where i.inhparent = t.oid and substring(b.bound from $re$TO \('([^']+)'\)$re$)::timestamptz >= now() + interval '5 days')
+            from pg_class t join pg_namespace n on n.oid = t.relnamespace
+            where t.relkind = 'p' and n.nspname in ('platform', $1)
+            """, module.Replace('-', '_'));
+
+        Assert.NotEmpty(tables);
+        Assert.Empty(tables.Where(table => table[1] is false).Select(table => $"{table[0]}: AddRetention is missing"));
+    }
+
     private static bool HasText(Operation operation, string member) => operation.Definition.TryGetProperty(member, out var text) && !string.IsNullOrWhiteSpace(text.GetString());
 
     private static bool NamesScope(Operation operation) =>

@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using System.Globalization;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Wave16.Platform.Events;
@@ -10,9 +11,17 @@ using Wave16.ServiceDefaults;
 //   publishing  the lane has taken the event, and nobody else knows of it yet
 //   handled     the consumer has committed, and the outbox does not know of it yet
 // "hold <line>" stops it for good after that line; "write <n>" has n counters counted up without end.
+// Or, started with "job <connection> <n> <seconds>": a replica that runs jobs of steps, says "step <number>" after each, stands
+// still after step n, and whose clock is that much ahead.
+if (args is ["job", var jobs, var after, var ahead])
+{
+    await StepJobs.RunAsync(jobs, int.Parse(after, CultureInfo.InvariantCulture), TimeSpan.FromSeconds(int.Parse(ahead, CultureInfo.InvariantCulture)));
+    return;
+}
+
 var (producerConnection, consumerConnection) = (args[0], args[1]);
 var hold = args is [_, _, "hold", var line] ? line : "";
-var writers = args is [_, _, "write", var count] ? int.Parse(count, System.Globalization.CultureInfo.InvariantCulture) : 0;
+var writers = args is [_, _, "write", var count] ? int.Parse(count, CultureInfo.InvariantCulture) : 0;
 
 await using var producer = await TestStore.OpenAsync(producerConnection, BusDestination.BusName);
 await using var consumer = await TestStore.OpenAsync(consumerConnection);

@@ -48,6 +48,7 @@ internal sealed class TestStore : IAsyncDisposable
         await using var store = new TestStore(connectionString, new EventRoutes());
         await store.EnterAsync();
         await store.ExecuteAsync("create table counter (tenant text, id text, version bigint not null, count bigint not null, primary key (tenant, id))");
+        await store.ExecuteAsync("create table step (job uuid, number int, fence bigint not null, primary key (job, number))");
     }
 
     /// <param name="connectionString">Of a database that <see cref="MigrateAsync"/> has prepared.</param>

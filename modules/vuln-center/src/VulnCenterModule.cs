@@ -2,6 +2,7 @@ using System.Reflection;
 using Wave16.Platform.Events;
 using Wave16.Platform.Modules;
 using Wave16.Platform.Neighbours;
+using Wave16.Platform.Retention;
 using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Findings;
@@ -37,6 +38,7 @@ public sealed class VulnCenterModule : IModule
         services.AddSingleton<SecretKeys>();
         services.AddSingleton<Progress>();
         module.AddJobHandler<ImportJob, ImportArguments>(ImportJob.KindName, VulnCenterJson.Default.ImportArguments);
+        module.AddRetention("decision", "at", "Decisions", days: 400, PartitionSpan.Month);
         module.AddNeighbour<SafetyConsole>(SafetyConsole.Name);
         module.AddDestination<SafetyConsoleGates>();
         module.Route(VulnCenterEvents.GateRaised, SafetyConsole.Name);

@@ -75,7 +75,7 @@ public sealed class DeliveryFailuresTests
         var late = await Assert.ThrowsAsync<TaskCanceledException>(() =>
             client.GetAsync(new Uri($"http://{silent.LocalEndpoint}/"), TestContext.Current.CancellationToken));
 
-        Assert.Equal(new DeliveryOutcome.Unavailable("timed out"), late.ToOutcome());
+        Assert.Equal(new DeliveryOutcome.Unavailable("timed out") { TimedOut = true }, late.ToOutcome());
     }
 
     [Fact]

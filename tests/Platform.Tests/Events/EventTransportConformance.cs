@@ -286,6 +286,43 @@ public sealed class InProcessTransportTests(PostgresFixture postgres) : EventTra
         Assert.Equal(new DeliveryOutcome.Rejected("tests/a: never"), await transport.PublishAsync(envelope, Cancellation));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_handler_that_does_not_listen_to_its_cancellation_does_not_keep_its_subject_for_ever(bool blocks)
+    {
+        var transport = new InProcessTransport { Grace = TimeSpan.FromMilliseconds(20) };
+        using var never = new ManualResetEventSlim();
+        var forever = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var first = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var receiver = await transport.SubscribeAsync(new EventSubscription("tests/a", ["x"], (_, _) =>
+        {
+            if (!first.TrySetResult())
+            {
+                return Task.CompletedTask;
+            }
+
+            if (blocks)
+            {
+                never.Wait(Cancellation);
+            }
+
+            return forever.Task;
+        }), Cancellation);
+        var envelope = new EventEnvelope { Id = "1", Source = "s", Type = "x", Subject = "s", Time = default, TenantId = "t", EntityVersion = 1, Data = "{}" };
+        using var overdue = new CancellationTokenSource();
+        var published = transport.PublishAsync(envelope, overdue.Token);
+        await first.Task.Soon();
+
+        await overdue.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => published.Soon());
+
+        Assert.Equal(DeliveryOutcome.Done, await transport.PublishAsync(envelope, Cancellation).Soon());
+        never.Set();
+        forever.SetResult();
+        await receiver.DisposeAsync();
+    }
+
     [Fact]
     public async Task One_consumer_name_has_one_receiver()
     {

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Wave16.Platform.TestHost;
 using Wave16.Testing;
 
@@ -72,44 +71,4 @@ public sealed class KilledProcessTests(PostgresFixture postgres) : OutboxTest(po
 
     private static HostProcess Host(TestStore producer, TestStore consumer, params string[] what) =>
         new([producer.ConnectionString, consumer.ConnectionString, .. what]);
-
-    private sealed class HostProcess : IAsyncDisposable
-    {
-        private readonly Process _process;
-
-        public HostProcess(IEnumerable<string> arguments)
-        {
-            var start = new ProcessStartInfo(Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet")
-            {
-                RedirectStandardOutput = true,
-                UseShellExecute = false,
-            };
-            start.ArgumentList.Add(typeof(TestStore).Assembly.Location);
-            foreach (var argument in arguments)
-            {
-                start.ArgumentList.Add(argument);
-            }
-
-            _process = Process.Start(start) ?? throw new InvalidOperationException("The host did not start.");
-        }
-
-        /// <summary>Returns when the line has been said once more than it was waited for before.</summary>
-        public async Task SaidAsync(string line)
-        {
-            string? said;
-            do
-            {
-                said = await _process.StandardOutput.ReadLineAsync(Cancellation).AsTask().Soon();
-                Assert.NotNull(said);
-            }
-            while (said != line);
-        }
-
-        public async ValueTask DisposeAsync()
-        {
-            _process.Kill();
-            await _process.WaitForExitAsync(CancellationToken.None);
-            _process.Dispose();
-        }
-    }
 }

@@ -214,6 +214,125 @@ public sealed class OutboxLaneTests(PostgresFixture postgres) : OutboxTest(postg
     }
 
     [Fact]
+    public async Task An_event_its_destination_never_answers_is_a_dead_letter_in_the_end_and_the_others_go_on()
+    {
+        await using var store = await OpenStoreAsync("hub");
+        await store.CountAsync("t", "bad", 1);
+        var hub = new Recorder("hub", (envelope, _) => Task.FromResult(
+            envelope.Subject == "bad" ? new DeliveryOutcome.Unavailable("timed out") { TimedOut = true } : DeliveryOutcome.Done));
+        await using var lane = StartLane(store, hub, settings: new LaneSettings { FirstWait = TimeSpan.FromMilliseconds(1), PollEvery = TimeSpan.FromMilliseconds(5), MaxAttempts = 3 });
+
+        var good = 0;
+        while (await store.ScalarAsync<long>("select count(*) from platform.dead_letter") == 0)
+        {
+            await store.CountAsync("t", "good", ++good);
+            while (Name(await hub.NextAsync()) != $"good {good}")
+            {
+            }
+        }
+
+        Assert.Equal("bad 3 timed out, while others were answered", await store.ScalarAsync<string>(
+            "select subject || ' ' || attempts || ' ' || last_error from platform.dead_letter"));
+    }
+
+    [Fact]
+    public async Task A_destination_that_answers_nobody_in_time_is_down_and_nothing_is_counted()
+    {
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using var store = await OpenStoreAsync("hub");
+        await store.CountAsync("t", "c1", 1);
+        await store.CountAsync("t", "c2", 1);
+        var hub = new Recorder("hub", (_, _) => Task.FromResult<DeliveryOutcome>(new DeliveryOutcome.Unavailable("timed out") { TimedOut = true }));
+        await using var lane = StartLane(store, hub, time);
+        await using (var clock = new FastClock(time, TimeSpan.FromMinutes(1)))
+        {
+            await hub.NextAsync(50);
+        }
+
+        await lane.StopAsync();
+
+        Assert.Equal("0,0", await store.ScalarAsync<string>("select string_agg(attempts::text, ',') from platform.delivery"));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_destination_that_does_not_listen_to_its_cancellation_is_left_behind_and_keeps_nobody_waiting(bool blocks)
+    {
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using var store = await OpenStoreAsync("hub");
+        await store.CountAsync("t", "bad", 1);
+        await store.CountAsync("t", "good", 1);
+        await store.CountAsync("t", "bad", 2);
+        using var never = new ManualResetEventSlim();
+        var forever = new TaskCompletionSource<DeliveryOutcome>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var hub = new Recorder("hub", (envelope, _) =>
+        {
+            if (envelope is not { Subject: "bad", EntityVersion: 1 })
+            {
+                return Task.FromResult(DeliveryOutcome.Done);
+            }
+
+            if (blocks)
+            {
+                never.Wait(Cancellation);
+            }
+
+            return forever.Task;
+        });
+        await using var lane = StartLane(store, hub, time, new LaneSettings { Concurrency = 1, MaxAttempts = 2, Grace = TimeSpan.FromMilliseconds(20) });
+        await using (var clock = new FastClock(time, TimeSpan.FromMilliseconds(100)))
+        {
+            Assert.Equal(["good 1", "bad 2"], (await hub.NextAsync(2)).Select(Name));
+        }
+
+        await lane.StopAsync();
+        Assert.Equal("bad 2 took longer than 00:00:30", await store.ScalarAsync<string>(
+            "select subject || ' ' || attempts || ' ' || last_error from platform.dead_letter"));
+        never.Set();
+        forever.SetResult(DeliveryOutcome.Done);
+    }
+
+    [Fact]
+    public async Task A_change_that_was_open_while_many_others_committed_is_found_by_the_next_look_from_the_start()
+    {
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using var store = await OpenStoreAsync("hub");
+        var hub = new Recorder("hub");
+        await store.ExecuteAsync("alter table platform.delivery alter id restart with 50000");
+        await store.CountAsync("t", "new", 1);
+        await using var lane = StartLane(store, hub, time);
+        Assert.Equal("new", (await hub.NextAsync()).Subject);
+        await store.ExecuteAsync("alter table platform.delivery alter id restart with 5");
+
+        await store.CountAsync("t", "old", 1);
+        time.Advance(TimeSpan.FromSeconds(1));
+
+        Assert.Equal("old", (await hub.NextAsync()).Subject);
+    }
+
+    [Fact]
+    public async Task Once_another_process_was_seen_to_commit_what_it_commits_next_waits_a_tenth_of_a_second_at_most()
+    {
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        var database = await CreateDatabaseAsync();
+        await using var store = await TestStore.OpenAsync(database, "hub");
+        await using var other = await TestStore.OpenAsync(database, "hub");
+        var hub = new Recorder("hub");
+        await using var lane = StartLane(store, hub, time);
+        await store.CountAsync("t", "c", 1);
+        await hub.NextAsync();
+        await other.CountAsync("t", "c", 2);
+        time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal("c 2", Name(await hub.NextAsync()));
+
+        await other.CountAsync("t", "c", 3);
+        time.Advance(TimeSpan.FromMilliseconds(100));
+
+        Assert.Equal("c 3", Name(await hub.NextAsync()));
+    }
+
+    [Fact]
     public async Task A_lane_that_stops_finishes_and_settles_what_it_is_delivering_and_takes_nothing_more()
     {
         await using var store = await OpenStoreAsync("hub");
