@@ -13,9 +13,9 @@ using Wave16.ServiceDefaults;
 // "hold <line>" stops it for good after that line; "write <n>" has n counters counted up without end.
 // Or, started with "job <connection> <n> <seconds>": a replica that runs jobs of steps, says "step <number>" after each, stands
 // still after step n, and whose clock is that much ahead.
-if (args is ["job", var jobs, var after, var ahead])
+if (args is ["job", var jobs, var after])
 {
-    await StepJobs.RunAsync(jobs, int.Parse(after, CultureInfo.InvariantCulture), TimeSpan.FromSeconds(int.Parse(ahead, CultureInfo.InvariantCulture)));
+    await StepJobs.RunAsync(jobs, int.Parse(after, CultureInfo.InvariantCulture));
     return;
 }
 

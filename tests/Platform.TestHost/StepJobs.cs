@@ -62,7 +62,7 @@ internal static class StepJobs
     internal sealed record Hold(int After);
 
     /// <summary>A replica of the module that runs its jobs, until it is killed.</summary>
-    public static async Task RunAsync(string connectionString, int holdAfter, TimeSpan ahead)
+    public static async Task RunAsync(string connectionString, int holdAfter)
     {
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { EnvironmentName = Environments.Development });
         builder.Configuration.AddInMemoryCollection(
@@ -70,7 +70,7 @@ internal static class StepJobs
             new($"ConnectionStrings:{TestStore.Module}-db", connectionString),
             new("Audit:SigningKey", ECDsa.Create(ECCurve.NamedCurves.nistP256).ExportPkcs8PrivateKeyPem()),
         ]);
-        builder.Services.AddSingleton<TimeProvider>(new ClockAhead(ahead));
+        builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddMetrics();
         builder.Services.AddSingleton<DependencyHealth>();
         builder.Services.AddSingleton(new Hold(holdAfter));
@@ -79,12 +79,6 @@ internal static class StepJobs
         module.AddJobHandler<StepHandler, Steps>(Kind, StepJson.Default.Steps);
         using var host = builder.Build();
         await host.RunAsync();
-    }
-
-    /// <summary>The leases of a killed process are over by this clock, without waiting for it.</summary>
-    private sealed class ClockAhead(TimeSpan by) : TimeProvider
-    {
-        public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + by;
     }
 
     private sealed class Counters : IModule

@@ -18,13 +18,14 @@ public sealed class KilledJobTests(PostgresFixture postgres) : OutboxTest(postgr
             await JobStore.AddAsync(connection, job, TimeProvider.System.GetUtcNow(), traceParent: null, Cancellation);
         }
 
-        await using (var killed = new HostProcess(["job", store.ConnectionString, "2", "0"]))
+        await using (var killed = new HostProcess(["job", store.ConnectionString, "2"]))
         {
             await killed.SaidAsync("step 2");
         }
 
         var abandoned = await jobs.FindAsync("t", job.Id, Cancellation);
-        await using var next = new HostProcess(["job", store.ConnectionString, "4", "60"]);
+        await LeaseEndsAsync(store);
+        await using var next = new HostProcess(["job", store.ConnectionString, "4"]);
         await next.SaidAsync("step 3");
         await next.SaidAsync("step 4");
 
@@ -57,16 +58,22 @@ public sealed class KilledJobTests(PostgresFixture postgres) : OutboxTest(postgr
 
         for (var kill = 1; kill <= 3; kill++)
         {
-            await using var killed = new HostProcess(["job", store.ConnectionString, $"{kill}", $"{60 * kill}"]);
-            await killed.SaidAsync($"step {kill}");
+            await using (var killed = new HostProcess(["job", store.ConnectionString, $"{kill}"]))
+            {
+                await killed.SaidAsync($"step {kill}");
+            }
+
+            await LeaseEndsAsync(store);
         }
 
         await using var ended = await TableChanges.ListenAsync(store.ConnectionString, "platform.job", "select from platform.job where state = 'succeeded'");
-        await using var last = new HostProcess(["job", store.ConnectionString, "0", "300"]);
+        await using var last = new HostProcess(["job", store.ConnectionString, "0"]);
         await ended.UntilAsync();
 
         var done = await jobs.FindAsync("t", job.Id, Cancellation);
         Assert.Equal((4, 4), (done?.Attempts, done?.Result?.GetProperty("done").GetInt32()));
         Assert.Equal("1:1 2:2 3:3 4:4", await store.ScalarAsync<string>("select string_agg(number || ':' || fence, ' ' order by number) from step"));
     }
+
+    private static Task LeaseEndsAsync(TestStore store) => store.ExecuteAsync("update platform.job set lease_until = now() where state = 'running'");
 }
