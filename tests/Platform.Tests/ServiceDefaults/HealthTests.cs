@@ -49,6 +49,21 @@ public sealed class HealthTests
     }
 
     [Fact]
+    public void Of_what_several_saw_of_one_dependency_the_worst_is_told_until_who_saw_it_no_longer_looks()
+    {
+        var health = new DependencyHealth(TimeProvider.System);
+        health.Report("audit-trail", DependencyState.Degraded, "unavailable", "vuln-center");
+        health.Report("audit-trail", DependencyState.Healthy, reporter: "incident-cmd");
+
+        var both = Assert.Single(health.Reports);
+        health.Forget("audit-trail", "vuln-center");
+        var one = Assert.Single(health.Reports);
+
+        Assert.Equal((DependencyState.Degraded, "unavailable"), (both.State, both.Detail));
+        Assert.Equal((DependencyState.Healthy, null), (one.State, one.Detail));
+    }
+
+    [Fact]
     public async Task A_replica_is_not_ready_until_everything_it_waits_for_is_there()
     {
         var schema = new Readiness("schema") { NotReadyBecause = "at 3, needs 4" };
