@@ -10,9 +10,12 @@ namespace Wave16.Platform.Events;
 /// <summary>One reading of failures for all destinations: is it the event, or is the destination down?</summary>
 public static class DeliveryFailures
 {
+    private const HttpStatusCode TooEarly = (HttpStatusCode)425; // RFC 8470
+
     /// <summary>
     /// 2xx delivered; 408, 429, 502, 503, 504 unavailable, with <c>Retry-After</c> (RFC 9110 section 10.2.3, seconds or date)
-    /// honoured; other 5xx retry; the rest, redirects included, rejected.
+    /// honoured; so are 401, 403, 407, 421, 425 and redirects, which are about our token or its address and not about this
+    /// event; other 5xx, and 404 and 405, which a wrong base path gives too, retry; the rest rejected.
     /// </summary>
     public static DeliveryOutcome ToOutcome(this HttpResponseMessage response, TimeProvider time)
     {
@@ -25,7 +28,10 @@ public static class DeliveryFailures
                 {
                     TimedOut = response.StatusCode is HttpStatusCode.RequestTimeout or HttpStatusCode.GatewayTimeout,
                 },
-            >= HttpStatusCode.InternalServerError => new DeliveryOutcome.Retry(reason),
+            >= HttpStatusCode.MultipleChoices and < HttpStatusCode.BadRequest
+                or HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden or HttpStatusCode.ProxyAuthenticationRequired
+                or HttpStatusCode.MisdirectedRequest or TooEarly => new DeliveryOutcome.Unavailable(reason),
+            >= HttpStatusCode.InternalServerError or HttpStatusCode.NotFound or HttpStatusCode.MethodNotAllowed => new DeliveryOutcome.Retry(reason),
             _ => new DeliveryOutcome.Rejected(reason),
         };
     }
@@ -47,7 +53,7 @@ public static class DeliveryFailures
         PostgresException { SqlState: var state } when IsOutage(state) => new DeliveryOutcome.Unavailable($"datastore: {state}"),
         NpgsqlException and not PostgresException => new DeliveryOutcome.Unavailable("datastore: no connection"),
         Orleans.Runtime.SiloUnavailableException or Orleans.Runtime.OrleansMessageRejectionException or Orleans.Runtime.Messaging.ConnectionFailedException => new DeliveryOutcome.Unavailable($"cluster: {failure.GetType().Name}"),
-        _ => new DeliveryOutcome.Retry($"{failure.GetType().Name}: {failure.Message}"),
+        _ => new DeliveryOutcome.Retry(failure.GetType().Name), // its message is in the log; a tenant's operators read this
     };
 
     // Connection exceptions, insufficient resources, operator intervention (PostgreSQL, appendix A).

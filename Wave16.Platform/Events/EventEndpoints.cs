@@ -51,7 +51,7 @@ internal static class EventEndpoints
                 long id, Caller caller, IServiceProvider services, TimeProvider time, CancellationToken cancellation) =>
                 await ReplayAsync(services, caller, time, id, null, cancellation) is { Replayed: > 0 } result
                     ? TypedResults.Ok(result)
-                    : new Refusal(ProblemCodes.NotFound.Code, "There is no such dead letter, or it has been replayed.").ToResult())
+                    : new Refusal(ProblemCodes.NotFound.Code, "There is no such dead letter, it has been replayed, or its event was not kept.").ToResult())
             .RequireScope(Access.Scopes.DeadLettersReplay)
             .WithName(Named("ReplayDeadLetter")).WithSummary("Delivers one dead letter again")
             .WithDescription("It goes to the end of its subject's queue: events of the subject that came later may have been delivered before it.");

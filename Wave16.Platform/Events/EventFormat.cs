@@ -54,7 +54,7 @@ public static class EventFormat
             Data = envelope.Data,
         };
         cloudEvent[TenantId] = envelope.TenantId;
-        cloudEvent[EntityVersion] = checked((int)envelope.EntityVersion); // CloudEvents integers have 32 bits
+        cloudEvent[EntityVersion] = (int)Math.Min(envelope.EntityVersion, int.MaxValue); // CloudEvents integers have 32 bits; only a log of audit leaves gets that far
         if (envelope.TraceParent is { } traceParent)
         {
             cloudEvent[TraceParent] = traceParent;

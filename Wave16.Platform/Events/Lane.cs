@@ -63,7 +63,7 @@ internal sealed class Lane(
                 using var live = CancellationTokenSource.CreateLinkedTokenSource(abort, lease.Lost);
                 _gate.Enter();
                 await DispatchAsync(stopping, live.Token);
-                _gate.Leave(null);
+                Leave(null);
             }
             catch (OperationCanceledException) when (stopping.IsCancellationRequested || abort.IsCancellationRequested)
             {
@@ -71,22 +71,29 @@ internal sealed class Lane(
             }
             catch (OperationCanceledException)
             {
-                _gate.Leave("the lane's lock was lost");
+                Leave("the lane's lock was lost");
             }
             catch (NpgsqlException away)
             {
-                _gate.Leave("the store is away");
+                Leave("the store is away");
                 log.LogWarning(away, "{Module} outbox to {Destination}: the store is away", database.Module, destination.Name);
                 await _wake.WaitAsync(settings.PollEvery, time, stopping);
             }
             catch (Exception bug)
             {
                 // The lane must outlive what nobody thought of: a dead one would look like a quiet one.
-                _gate.Leave(bug.GetType().Name);
+                Leave(bug.GetType().Name);
                 log.LogError(bug, "{Module} outbox to {Destination}: the lane failed and starts again", database.Module, destination.Name);
                 await _wake.WaitAsync(settings.PollEvery, time, stopping);
             }
         }
+    }
+
+    /// <summary>Another process may run the lane now: what this one knew of the destination is nothing to go by.</summary>
+    private void Leave(string? reason)
+    {
+        _gate.Leave(reason);
+        health.Forget(destination.Name, database.Module);
     }
 
     private async Task DispatchAsync(CancellationToken stopping, CancellationToken live)
@@ -150,7 +157,10 @@ internal sealed class Lane(
                 }
 
                 var pollIn = pollAfter - time.GetElapsedTime(polled);
-                await _wake.WaitAsync(_queue.Tried > 0 ? settings.SettleWithin : pollIn > Soonest ? pollIn : Soonest, time, live);
+                if (_queue.Tried > 0 || pollIn > TimeSpan.Zero || stopping.IsCancellationRequested)
+                {
+                    await _wake.WaitAsync(_queue.Tried > 0 ? settings.SettleWithin : pollIn > Soonest ? pollIn : Soonest, time, live);
+                }
             }
         }
         finally
@@ -253,7 +263,7 @@ internal sealed class Lane(
         {
             var nextAt = _gate.Down(Short(down.Reason), down.RetryAfter);
             _queue.ForgetQueued();
-            health.Report(destination.Name, DependencyState.Degraded, "unavailable; deliveries wait in the outbox");
+            health.Report(destination.Name, DependencyState.Degraded, "unavailable; deliveries wait in the outbox", database.Module);
             return new Settlement(delivery, Fate.Held, delivery.Attempts, nextAt, Short(down.Reason));
         }
 
@@ -264,7 +274,7 @@ internal sealed class Lane(
 
         if (_gate.Look() is LaneStatus.Open)
         {
-            health.Report(destination.Name, DependencyState.Healthy);
+            health.Report(destination.Name, DependencyState.Healthy, reporter: database.Module);
         }
 
         return outcome switch
@@ -280,8 +290,21 @@ internal sealed class Lane(
         Settlement Dead(string reason)
         {
             log.LogError("{Module} outbox to {Destination}: delivery {Delivery} is a dead letter: {Reason}", database.Module, destination.Name, delivery.Id, Short(reason));
-            var envelope = delivery.Envelope is { } known ? EventFormat.EncodeText(known) : null;
-            return new Settlement(delivery, Fate.Dead, delivery.Attempts + 1, default, Short(reason), envelope);
+            return new Settlement(delivery, Fate.Dead, delivery.Attempts + 1, default, Short(reason), delivery.Envelope is { } known ? Kept(known) : null);
+        }
+    }
+
+    private string? Kept(EventEnvelope envelope)
+    {
+        try
+        {
+            return EventFormat.EncodeText(envelope);
+        }
+        catch (Exception malformed) when (malformed is ArgumentException or InvalidOperationException)
+        {
+            // What cannot be written as a CloudEvent was refused for it, and must not stop the lane on top.
+            log.LogError(malformed, "{Module}: event {EventId} of {Type} is kept without its content", database.Module, envelope.Id, envelope.Type);
+            return null;
         }
     }
 

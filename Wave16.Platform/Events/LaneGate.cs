@@ -25,6 +25,8 @@ internal sealed class LaneGate(LaneSettings settings, TimeProvider time)
     private static readonly TimeSpan LongestRetryAfter = TimeSpan.FromMinutes(15);
     private readonly Lock _gate = new();
     private LaneState _state = new(LaneStatus.Standby, time.GetUtcNow());
+    private long _pausedAt;
+    private TimeSpan _pause;
     private int _timesDown;
 
     public LaneState State
@@ -72,12 +74,14 @@ internal sealed class LaneGate(LaneSettings settings, TimeProvider time)
                 pause = retryAfter < LongestRetryAfter ? retryAfter.Value : LongestRetryAfter;
             }
 
-            var until = now + pause;
-            if (_state is { Status: LaneStatus.Paused, Until: { } already } && (already > until || retryAfter is null))
+            // Measured, not read off the wall clock: one that is set back would keep the lane paused.
+            var left = _state.Status == LaneStatus.Paused ? _pause - time.GetElapsedTime(_pausedAt) : TimeSpan.Zero;
+            if (left <= TimeSpan.Zero || (retryAfter is not null && pause > left))
             {
-                until = already;
+                (_pausedAt, _pause, left) = (time.GetTimestamp(), pause, pause);
             }
 
+            var until = now + left;
             _state = new LaneState(LaneStatus.Paused, _state.Reason is null ? now : _state.Since, reason, until);
 
             // The next probe is another subject's, if there is one: an event that hangs its destination must not be the only one tried.
@@ -107,7 +111,7 @@ internal sealed class LaneGate(LaneSettings settings, TimeProvider time)
     {
         lock (_gate)
         {
-            if (_state is { Status: LaneStatus.Paused, Until: { } until } && until <= time.GetUtcNow())
+            if (_state.Status == LaneStatus.Paused && time.GetElapsedTime(_pausedAt) >= _pause)
             {
                 _state = _state with { Status = LaneStatus.Probing, Until = null };
             }

@@ -3,11 +3,14 @@ using Microsoft.Extensions.Hosting;
 namespace Wave16.Platform.Events;
 
 /// <summary>
-/// Runs a module's lanes: from when everything in the process has started (its subscriptions too), until the process begins
-/// to stop; then it drains while the services that handle events are still there.
+/// Runs a module's lanes: from when everything in the process has started (its subscriptions too), until the server has
+/// answered its last request; then it drains while the services that handle events are still there.
 /// </summary>
 internal sealed class OutboxDispatcher(IReadOnlyList<Lane> lanes) : IHostedLifecycleService, IDisposable
 {
+    // Of its own, less than the host's: a destination that hangs must leave time for what stops after this.
+    private static readonly TimeSpan DrainWithin = TimeSpan.FromSeconds(10);
+
     private readonly CancellationTokenSource _stopping = new();
     private readonly CancellationTokenSource _abort = new();
     private Task _running = Task.CompletedTask;
@@ -20,9 +23,11 @@ internal sealed class OutboxDispatcher(IReadOnlyList<Lane> lanes) : IHostedLifec
         return Task.CompletedTask;
     }
 
-    public async Task StoppingAsync(CancellationToken cancellationToken)
+    // Hosted services stop in the reverse of their order: the server first, then this, subscriptions and silo last.
+    public async Task StopAsync(CancellationToken cancellationToken)
     {
         await _stopping.CancelAsync();
+        _abort.CancelAfter(DrainWithin);
         await using var impatience = cancellationToken.Register(_abort.Cancel);
         await _running;
     }
@@ -31,7 +36,7 @@ internal sealed class OutboxDispatcher(IReadOnlyList<Lane> lanes) : IHostedLifec
 
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    public Task StoppingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
     public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 

@@ -95,6 +95,8 @@ internal sealed class WebSample : IAsyncDisposable
         return _client.SendAsync(request, TestContext.Current.CancellationToken);
     }
 
+    public Task StopAsync() => _app.StopAsync(CancellationToken.None);
+
     public async ValueTask DisposeAsync()
     {
         _client.Dispose();

@@ -108,7 +108,7 @@ public sealed class OutboxLaneTests(PostgresFixture postgres) : OutboxTest(postg
         Assert.Equal("c 2", Name(await hub.NextAsync()));
         await lane.StopAsync();
 
-        Assert.Equal("hub c 4 InvalidOperationException: cannot digest this true 0", await store.ScalarAsync<string>("""
+        Assert.Equal("hub c 4 InvalidOperationException true 0", await store.ScalarAsync<string>("""
             select destination || ' ' || subject || ' ' || attempts || ' ' || last_error || ' ' || (envelope::json -> 'data' ->> 'poison')
               || ' ' || (select count(*) from platform.delivery)
             from platform.dead_letter

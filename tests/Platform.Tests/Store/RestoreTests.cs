@@ -122,7 +122,7 @@ public sealed class RestoreTests(AuditCluster cluster)
     {
         var tickets = new TicketStore(sample.Database, sample.Get<SaveTail>());
         var previous = (await tickets.FindAsync("acme", id, Cancellation))?.AuditHash;
-        var change = TicketStore.Change(id, version, command) with { PreviousAuditHash = previous, Events = [new NewEvent(Renamed, $$"""{"title":"{{title}}"}""")] };
+        var change = TicketStore.Change(id, version, command) with { At = TimeProvider.System.GetUtcNow(), PreviousAuditHash = previous, Events = [new NewEvent(Renamed, $$"""{"title":"{{title}}"}""")] };
         return await tickets.SaveAsync(title, change, Cancellation);
     }
 
