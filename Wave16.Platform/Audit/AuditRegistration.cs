@@ -60,8 +60,11 @@ internal static class AuditRegistration
             services.GetRequiredService<TimeProvider>(),
             services.GetRequiredService<ILogger<Sealer>>()));
         module.AddHostedService(services => new RefusedAttemptsFlush(
+            name,
             services.GetRequiredKeyedService<RefusedAttempts>(name),
-            services.GetRequiredService<TimeProvider>()));
+            services.GetRequiredService<DependencyHealth>(),
+            services.GetRequiredService<TimeProvider>(),
+            services.GetRequiredService<ILogger<RefusedAttemptsFlush>>()));
         module.AddHostedService(services => services.GetRequiredKeyedService<Sealer>(name));
     }
 

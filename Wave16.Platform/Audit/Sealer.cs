@@ -142,12 +142,12 @@ internal sealed class Sealer(
                     continue;
                 }
             }
-            catch (Exception failure) when (failure is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation } or ArgumentException)
+            catch (Exception failure) when (failure is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation } or ArgumentException or InvalidOperationException)
             {
                 Damaged(failure);
                 wait = RetryAfter;
             }
-            catch (NpgsqlException failure)
+            catch (Exception failure) when (failure is not OperationCanceledException)
             {
                 log.LogWarning(failure, "{Module}: the audit log cannot be sealed now", database.Module);
                 wait = RetryAfter;
@@ -162,10 +162,10 @@ internal sealed class Sealer(
     {
         if (_damage is null)
         {
-            log.LogError(failure, "{Module}: the audit log holds rows that no sealer wrote; it is not appended to until that is cleared up", database.Module);
+            log.LogError(failure, "{Module}: the audit log is not as a sealer left it; it is not appended to until that is cleared up", database.Module);
         }
 
-        _damage = "the log holds rows that no sealer wrote; verify names them";
+        _damage = "the log is not as a sealer left it; verify says more";
     }
 
     private async Task WatchAsync(CancellationToken stopping)
@@ -181,9 +181,13 @@ internal sealed class Sealer(
             {
                 await ReportAsync(stopping);
             }
-            catch (NpgsqlException failure)
+            catch (Exception failure) when (failure is not OperationCanceledException)
             {
                 log.LogDebug(failure, "{Module}: the unsealed tail cannot be read now", database.Module);
+                if (_damage is { } damage)
+                {
+                    health.Report(_dependency, DependencyState.Degraded, damage);
+                }
             }
 
             await Task.Delay(WatchEvery, clock, stopping);

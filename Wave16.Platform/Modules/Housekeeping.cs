@@ -1,12 +1,12 @@
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using Npgsql;
 using Wave16.Platform.Audit;
 using Wave16.Platform.Events;
 using Wave16.Platform.Http;
 using Wave16.Platform.Retention;
 using Wave16.Platform.Store;
 using Wave16.Platform.Work;
+using Wave16.ServiceDefaults;
 
 namespace Wave16.Platform.Modules;
 
@@ -15,11 +15,12 @@ namespace Wave16.Platform.Modules;
 /// by row, the rest by partitions. Every replica does it; they pass over each other's rows.
 /// </summary>
 internal sealed class Housekeeping(
-    ModuleDatabase database, IdempotencyStore keys, JobStore jobs, HeadThinning heads, UndeliveredEvents undelivered, Partitions partitions, TimeProvider clock,
-    ILogger<Housekeeping> log)
+    ModuleDatabase database, IdempotencyStore keys, JobStore jobs, HeadThinning heads, UndeliveredEvents undelivered, Partitions partitions,
+    DependencyHealth health, TimeProvider clock, ILogger<Housekeeping> log)
     : BackgroundService
 {
     private const int BatchSize = 1000;
+    private readonly LoopHealth _health = new($"{database.Module}-housekeeping", health, log);
     private static readonly TimeSpan Every = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan WhenBusy = TimeSpan.FromMinutes(1);
 
@@ -37,10 +38,11 @@ internal sealed class Housekeeping(
                 await AllAsync(undelivered.GiveUpAsync, stoppingToken);
                 done = await partitions.MakeAsync(stoppingToken);
                 done &= await partitions.DropAsync(stoppingToken);
+                _health.Works();
             }
-            catch (NpgsqlException failure)
+            catch (Exception failure) when (failure is not OperationCanceledException)
             {
-                log.LogWarning(failure, "{Module}: what has expired could not be removed; it is tried again", database.Module);
+                _health.Failed(failure);
             }
 
             await Task.Delay(done ? Every : WhenBusy, clock, stoppingToken);

@@ -7,6 +7,7 @@ using Wave16.Platform.Http;
 using Wave16.Platform.Retention;
 using Wave16.Platform.Store;
 using Wave16.Platform.Work;
+using Wave16.ServiceDefaults;
 
 namespace Wave16.Platform.Modules;
 
@@ -53,6 +54,7 @@ internal static class PlatformServices
                 services.GetRequiredService<TimeProvider>(),
                 services.GetRequiredService<ILogger<UndeliveredEvents>>()),
             services.GetRequiredKeyedService<Partitions>(module.Name),
+            services.GetRequiredService<DependencyHealth>(),
             services.GetRequiredService<TimeProvider>(),
             services.GetRequiredService<ILogger<Housekeeping>>()));
     }

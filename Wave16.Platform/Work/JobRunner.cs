@@ -14,6 +14,7 @@ internal sealed class JobRunner(
     : BackgroundService
 {
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan ReleaseWithin = TimeSpan.FromSeconds(5);
     private static readonly ActivitySource Source = new("Wave16.Platform");
     private static readonly string Exhausted = Problem(JobProblems.Failed, "Every attempt ended without an answer: the processes that ran it died or were cut off.");
     private readonly LoopHealth _health = new($"{database.Module}-jobs", health, log);
@@ -60,13 +61,15 @@ internal sealed class JobRunner(
             return;
         }
 
+        // Not the host's token, which those that stopped before this may have used up.
+        using var patience = new CancellationTokenSource(ReleaseWithin);
         try
         {
-            await leases.ReleaseAllAsync(cancellationToken);
-            await Task.WhenAll(runs.Select(run => run.Finished)).WaitAsync(cancellationToken);
-            await leases.ReleaseAllAsync(cancellationToken);
+            await leases.ReleaseAllAsync(patience.Token);
+            await Task.WhenAll(runs.Select(run => run.Finished)).WaitAsync(patience.Token);
+            await leases.ReleaseAllAsync(patience.Token);
         }
-        catch (Exception failure) when (failure is not OperationCanceledException)
+        catch (Exception failure)
         {
             log.LogWarning(failure, "{Module}: jobs could not be released; others take them over when their leases end", database.Module);
         }

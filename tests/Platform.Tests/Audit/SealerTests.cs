@@ -275,6 +275,22 @@ public sealed class SealerTests(AuditCluster cluster)
         await sample.SaveAsync("T-1", versions: 1, from: 2);
     }
 
+    [Fact]
+    public async Task A_sealer_whose_own_row_is_gone_reports_it_and_takes_nothing_else_down()
+    {
+        var connectionString = await SampleModule.DatabaseAsync(cluster.Postgres);
+        await using var sample = await AuditSample.OpenAsync(connectionString);
+        await sample.ExecuteAsync("delete from platform.audit_sealer");
+        await using var sealing = await SampleHost.StartAsync(connectionString, TimeProvider.System, _ => { });
+        await sample.SaveAsync("T-1", versions: 1);
+
+        using var look = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
+        while (!sealing.Health.Reports.Any(report => report is { Name: "sample-audit-log", State: DependencyState.Degraded }))
+            await look.WaitForNextTickAsync(Cancellation);
+
+        await sample.SaveAsync("T-1", versions: 1, from: 2);
+    }
+
     /// <summary>A store as a restore leaves it: one leaf sealed and two not, with transaction ids this cluster has not reached.</summary>
     private async Task<AuditSample> RestoredAsync()
     {
