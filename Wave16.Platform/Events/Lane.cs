@@ -245,7 +245,10 @@ internal sealed class Lane(
         catch (Exception failure) when (!working.IsCancellationRequested)
         {
             outcome = failure.ToOutcome();
-            log.LogWarning(failure, "{Module} outbox to {Destination}: {Type} {EventId} was not delivered", database.Module, destination.Name, envelope.Type, envelope.Id);
+            // A destination that is down is told of once, by the pause.
+            log.Log(
+                outcome is DeliveryOutcome.Unavailable ? LogLevel.Debug : LogLevel.Warning, failure,
+                "{Module} outbox to {Destination}: {Type} {EventId} was not delivered", database.Module, destination.Name, envelope.Type, envelope.Id);
         }
 
         metrics.Delivered(database.Module, destination.Name, outcome, time.GetElapsedTime(started));
@@ -261,6 +264,11 @@ internal sealed class Lane(
     {
         if (outcome is DeliveryOutcome.Unavailable down)
         {
+            if (_gate.State.Status is LaneStatus.Open)
+            {
+                log.LogWarning("{Module} outbox to {Destination}: unavailable ({Reason}); deliveries wait", database.Module, destination.Name, Short(down.Reason));
+            }
+
             var nextAt = _gate.Down(Short(down.Reason), down.RetryAfter);
             _queue.ForgetQueued();
             health.Report(destination.Name, DependencyState.Degraded, "unavailable; deliveries wait in the outbox", database.Module);
@@ -269,6 +277,7 @@ internal sealed class Lane(
 
         if (_gate.Reached())
         {
+            log.LogInformation("{Module} outbox to {Destination}: answers again", database.Module, destination.Name);
             _queue.ExpectMore();
         }
 

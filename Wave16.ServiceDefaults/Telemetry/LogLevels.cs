@@ -17,6 +17,8 @@ internal static class LogLevels
                 new("Logging:LogLevel:Orleans", "Warning"),
                 // Its first check counts from the machine's start and would greet everyone with a deadlock that is none.
                 new("Logging:LogLevel:Orleans.Runtime.Watchdog", "Error"),
+                // It warns of what Directory.Build.props chose.
+                new("Logging:LogLevel:Orleans.Runtime.Silo", "Error"),
                 new("Logging:LogLevel:Npgsql", "Warning"),
                 new("Logging:LogLevel:Polly", "Warning"),
                 new("Logging:LogLevel:System.Net.Http.HttpClient", "Warning"),
