@@ -61,7 +61,6 @@ internal sealed class ImportMerge(
         await ExecuteAsync(connection, MergeSql.Candidates, cancellation, scan.Tenant, scan.Service, scan.Source, scan.Import);
         await ExecuteAsync(connection, MergeSql.JoinByHash, cancellation);
         await ExecuteAsync(connection, MergeSql.Match, cancellation, scan.Import, scan.Service, scan.Source);
-        await ExecuteAsync(connection, MergeSql.JoinFreely, cancellation);
         await ExecuteAsync(connection, MergeSql.Analyze, cancellation);
         await DriftAsync(connection, scan, cancellation);
         await ExecuteAsync(connection, MergeSql.Touched, cancellation, scan.Tenant, Reopening, Surfacing, (short)Severity.Critical, (short)FindingStatus.Open);
@@ -129,6 +128,8 @@ internal sealed class ImportMerge(
         var filter = scan.ScopeFilter?.TrimEnd('/');
         await ExecuteAsync(connection, MergeSql.Evidence, cancellation,
             scan.Tenant, scan.Service, scan.Source, Drifting, Tracked, scan.ScopeFilter, scan.Failure is null, (short)FindingKind.Secret);
+        await ExecuteAsync(connection, MergeSql.JoinFreely, cancellation);
+        await ExecuteAsync(connection, MergeSql.AnalyzeEvidence, cancellation);
         await ExecuteAsync(connection, MergeSql.Drift, cancellation,
             scan.Tenant, scan.Service, scan.Source, Tracked, filter, scan.Scope == ScanScope.Complete, Drift.LineHashes.ToArray(), Drift.CodeKeys.ToArray());
         await ExecuteAsync(connection, MergeSql.Adopt, cancellation);

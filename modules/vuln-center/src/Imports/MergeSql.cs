@@ -37,7 +37,7 @@ internal static class MergeSql
           where s.import = $4 and s.service = $2 and s.source = $3
         """;
 
-    /// <summary>The planner knows nothing of what was just written: it must hash the next join, not loop over the report for each of its results.</summary>
+    /// <summary>The planner knows nothing of what was just written: it must hash the next joins, not loop over the report for each of its results.</summary>
     public const string JoinByHash = "select set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true)";
 
     public const string JoinFreely = "select set_config('enable_nestloop', 'on', true)";
@@ -93,18 +93,17 @@ internal static class MergeSql
           select f.id, f.kind, f.rule, f.image, f.path, f.line, f.resource, f.code_scope,
                  array(select k.content from vuln_center.finding_key k where k.tenant = $1 and k.finding = f.id and k.content is not null) as contents
           from vuln_center.finding f
-          join vuln_center.finding_seen s on s.tenant = f.tenant and s.finding = f.id
           where f.tenant = $1 and f.service = $2 and f.source = $3 and f.path is not null and f.kind in (2, 4, 5) and f.status in (1, 2)
             and f.kind = any ($4) and f.status = any ($5) and (select exists (select from fresh))
             and f.rule in (select rule from fresh)
-            and s.at >= (
+            and (select s.at from vuln_center.finding_seen s where s.tenant = $1 and s.finding = f.id) >= (
               select p.finished_at from vuln_center.scan p
               where p.tenant = $1 and p.service = $2 and p.source = $3 and p.scope_filter is not distinct from $6 and p.failure is null
               order by p.finished_at desc limit 1)
             and not exists (select from merge_row r where r.target = f.id)
         ), clue as (
           select distinct side.id, side.is_fresh, c.clue
-          from (select *, true as is_fresh from fresh union all select *, false from gone) side
+          from (select *, true as is_fresh from fresh where rule in (select rule from gone) union all select *, false from gone) side
           cross join lateral (select regexp_replace(side.path, '^.*/', ''), regexp_replace(side.path, '[^/]*$', '')) as name(base, directory)
           cross join lateral (
             select jsonb_build_array('lines', side.kind, side.rule, side.image, side.path, side.resource, side.code_scope) as clue where side.kind <> $8
@@ -136,6 +135,8 @@ internal static class MergeSql
         group by u.result
         """;
 
+    public const string AnalyzeEvidence = "analyze merge_evidence";
+
     /// <summary>
     /// The pairs that stand: no key of both tells them apart; where lines shifted, the code may differ; where a file moved,
     /// nothing is shown in the old one and nothing was known in the new one. Findings are locked in id order.
@@ -157,16 +158,18 @@ internal static class MergeSql
         from merge_evidence e
         join merge_row r on r.target = e.result and r.representative
         join vuln_center.finding f on f.tenant = $1 and f.id = e.gone
+        left join (select distinct path from merge_row) shown on shown.path = f.path
         cross join lateral (
           select array(
             select distinct u.kind from unnest(r.key_kinds, r.contents) as u(kind, content)
             join vuln_center.finding_key k on k.tenant = $1 and k.finding = f.id and k.kind = u.kind and k.content = u.content)) as same(keys)
         where f.status = any ($4)
           and case when f.path = r.path then $6 or f.line = r.line
-                   else $6 and not exists (select from merge_row shown where shown.path = f.path)
+                   else $6 and shown.path is null
                         and not exists (
                           select from vuln_center.finding known
-                          where known.tenant = $1 and known.service = $2 and known.source = $3 and known.path = r.path
+                          where known.tenant = $1 and known.service = $2 and known.source = $3
+                              and hashtextextended(known.path, 16) = hashtextextended(r.path, 16) and known.path = r.path
                             and known.kind in (2, 4, 5) and known.status in (1, 2)) end
           and ($5::text is null
                or ((f.path = $5 or starts_with(f.path, $5 || '/')) and (r.path = $5 or starts_with(r.path, $5 || '/')))

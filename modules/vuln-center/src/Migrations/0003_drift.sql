@@ -5,6 +5,7 @@ alter table vuln_center.finding add column code_scope bytea;    -- SHA-256 of th
 alter table vuln_center.staged add column contents bytea[];     -- one for each key, null as above
 alter table vuln_center.staged add column code_scope bytea;
 
--- The drift pass reads the open findings of one source that stand in a file, and asks whether a path is known.
-create index finding_by_path on vuln_center.finding (tenant, service, source, path, rule)
+-- The drift pass reads the open findings of one source that stand in a file, and asks whether a path is known. A path can
+-- be longer than an index entry may be: it is there by its hash.
+create index finding_by_path on vuln_center.finding (tenant, service, source, hashtextextended(path, 16))
   where path is not null and kind in (2, 4, 5) and status in (1, 2);
