@@ -239,6 +239,20 @@ public sealed class DriftTests(VulnCenterHost host) : IClassFixture<VulnCenterHo
         Assert.Equal((1_000L, 1_000L), (result.New, result.Matched));
     }
 
+    [Fact]
+    public async Task Paths_and_rules_as_long_as_they_may_be_are_stored_and_followed()
+    {
+        using var client = await host.OperatorAsync("drift-long");
+        var random = new Random(1);
+        string Long(int length) => string.Concat(Enumerable.Range(0, length).Select(_ => (char)random.Next(0x4E00, 0x9FA5)));
+        var (folder, file, rule) = (Long(400), Long(590), Long(500));
+        await ImportAsync(client, Complete, Sast(rule, $"src/{folder}/{file}", 1, "x()"));
+
+        var result = await ImportAsync(client, Complete, Sast(rule, $"lib/{folder}/{file}", 1, "x()"));
+
+        Assert.Equal((0L, 1L), (result.New, result.Matched));
+    }
+
     private static string[] Places(string places) => [.. places.Split(',').Select((place, i) => place.Split(':') is [var path, var code]
         ? Sast("R1", path, i + 1, $"{code}()")
         : throw new ArgumentException(place, nameof(places)))];
