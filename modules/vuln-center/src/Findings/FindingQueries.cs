@@ -32,6 +32,9 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
             _ => throw new ArgumentOutOfRangeException(nameof(filter)),
         };
         List<Finding> findings = [];
+        await using var connection = await database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        await PlanForValuesAsync(connection, cancellation);
         foreach (var range in Ranges(filter, after))
         {
             if (findings.Count == limit)
@@ -39,8 +42,9 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
                 break;
             }
 
-            await using var command = database.DataSource.CreateCommand(
-                $"select {Columns} {From} where {filter.Where} and {range} order by {order} limit {(limit - findings.Count).ToString(System.Globalization.CultureInfo.InvariantCulture)}");
+            await using var command = new NpgsqlCommand(
+                $"select {Columns} {From} where {filter.Where} and {range} order by {order} limit {(limit - findings.Count).ToString(System.Globalization.CultureInfo.InvariantCulture)}",
+                connection);
             filter.AddTo(command);
             await using var reader = await command.ExecuteReaderAsync(cancellation);
             while (await reader.ReadAsync(cancellation))
@@ -49,7 +53,15 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
             }
         }
 
+        await transaction.CommitAsync(cancellation);
         return findings;
+    }
+
+    /// <summary>For this transaction: a word that is everywhere wants another plan than a rare one, and a prepared statement would have one for both.</summary>
+    private static async Task PlanForValuesAsync(NpgsqlConnection connection, CancellationToken cancellation)
+    {
+        await using var command = new NpgsqlCommand("set local plan_cache_mode = force_custom_plan", connection);
+        await command.ExecuteNonQueryAsync(cancellation);
     }
 
     /// <summary>

@@ -7,6 +7,5 @@ create index finding_by_words on vuln_center.finding using gin (words);
 
 -- Filters of GET /findings that walked a whole order until they had a page.
 create index finding_by_source on vuln_center.finding (tenant, source, severity desc, first_seen, id);
-create index finding_by_environment on vuln_center.finding using gin (environments);
 -- Components are the bulk; the other kinds are looked for because they are rare.
 create index finding_by_kind on vuln_center.finding (tenant, kind, severity desc, first_seen, id) where kind <> 1;
