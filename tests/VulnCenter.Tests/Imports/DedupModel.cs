@@ -71,8 +71,8 @@ internal sealed class DedupModel
         /// <summary>The result it looks like.</summary>
         public ModelResult? Face { get; set; }
 
-        /// <summary>The scan before showed it.</summary>
-        public bool IsFresh { get; set; }
+        /// <summary>Number of the last scan that showed it.</summary>
+        public int SeenIn { get; set; }
     }
 
     /// <param name="Content">The key without its path; null when nothing else tells two results of a rule apart.</param>
@@ -88,6 +88,8 @@ internal sealed class DedupModel
 
     private readonly Dictionary<Key, ModelFinding> _keys = [];
     private readonly List<ModelFinding> _findings = [];
+    private int _scans;
+    private int _lastComplete;
 
     /// <summary>One line for each finding: status, severity, whether it is a regression, and its observations by payload hash.</summary>
     public string Signature => string.Join('\n', _findings
@@ -174,10 +176,11 @@ internal sealed class DedupModel
             }
         }
 
-        _findings.ForEach(finding => finding.IsFresh = false);
+        _scans++;
+        _lastComplete = scope == ScanScope.Complete ? _scans : _lastComplete;
         foreach (var seen in targets.GroupBy(target => target.Target))
         {
-            seen.Key.IsFresh = true;
+            seen.Key.SeenIn = _scans;
             seen.Key.Face = Face([.. seen.Select(target => target.Row)]).Result;
             seen.Key.Severity = seen.Max(target => target.Row.Result.Severity);
             if (seen.Key.Status is FindingStatus.Fixed or FindingStatus.Verified)
@@ -201,17 +204,18 @@ internal sealed class DedupModel
     /// <summary>docs/dedup.md, "Drift", pair by pair; the findings have forgotten their keys afterwards.</summary>
     private Dictionary<Row, ModelFinding> Drifted(List<Row> rows, List<Row> strangers, HashSet<ModelFinding> shown, ScanScope scope)
     {
-        var gone = _findings.Where(f => f.IsFresh && !shown.Contains(f) && f.Status is (FindingStatus.Open or FindingStatus.Triaged)).ToList();
+        var before = scope == ScanScope.Complete && _lastComplete > 0 ? _lastComplete : _scans;
+        var gone = _findings.Where(f => f.SeenIn >= before && !shown.Contains(f) && f.Status is (FindingStatus.Open or FindingStatus.Triaged)).ToList();
         var pairs = (from stranger in strangers from finding in gone where Clues(stranger).Intersect(Clues(finding)).Any() select (stranger, finding)).ToList();
         var open = _findings.Where(f => f.Status is FindingStatus.Open or FindingStatus.Triaged).Select(f => f.Face?.Path).ToHashSet();
         Dictionary<Row, ModelFinding> drifted = new(ReferenceEqualityComparer.Instance);
         foreach (var (stranger, finding) in pairs.Where(pair => pairs.Count(other => other.stranger == pair.stranger) == 1 && pairs.Count(other => other.finding == pair.finding) == 1))
         {
-            var (now, before) = (stranger.Result, finding.Face ?? throw new InvalidOperationException("A finding looks like something."));
-            var moved = now.Path != before.Path;
+            var (now, then) = (stranger.Result, finding.Face ?? throw new InvalidOperationException("A finding looks like something."));
+            var moved = now.Path != then.Path;
             var stands = moved
-                ? scope == ScanScope.Complete && !rows.Exists(row => row.Result.Path == before.Path) && !open.Contains(now.Path)
-                : scope == ScanScope.Complete || now.Line == before.Line;
+                ? scope == ScanScope.Complete && !rows.Exists(row => row.Result.Path == then.Path) && !open.Contains(now.Path)
+                : scope == ScanScope.Complete || now.Line == then.Line;
             if (stands && !stranger.Keys.Any(key => Contradicts(key, KeysOf(finding), moved)))
             {
                 drifted.Add(stranger, finding);

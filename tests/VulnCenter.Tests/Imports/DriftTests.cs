@@ -172,6 +172,18 @@ public sealed class DriftTests(VulnCenterHost host) : IClassFixture<VulnCenterHo
         Assert.Equal((1L, 1L), (result.New, result.Matched));
     }
 
+    [Fact]
+    public async Task A_partial_scan_in_between_says_nothing_about_what_it_does_not_show()
+    {
+        using var client = await host.OperatorAsync("drift-between");
+        await FirstAsync(client, Complete, Sast("R1", "src/a.cs", 10, "x()"));
+        await ImportAsync(client, "", Sast("R2", "src/b.cs", 10, "x()"));
+
+        var result = await ImportAsync(client, Complete, Sast("R1", "src/a.cs", 14, "y()"), Sast("R2", "src/b.cs", 10, "x()"));
+
+        Assert.Equal((0L, 2L), (result.New, result.Matched));
+    }
+
     [Theory]
     [InlineData("fingerprints", """{"fingerprints":{"trackingId":"1"}}""", """{"fingerprints":{"trackingId":"2"}}""", 0)]
     [InlineData("line hashes", """{"fingerprints":{"primaryLocationLineHash":"1"}}""", """{"fingerprints":{"primaryLocationLineHash":"2"}}""", 1)]

@@ -127,7 +127,7 @@ internal sealed class ImportMerge(
     {
         var filter = scan.ScopeFilter?.TrimEnd('/');
         await ExecuteAsync(connection, MergeSql.Evidence, cancellation,
-            scan.Tenant, scan.Service, scan.Source, Drifting, Tracked, scan.ScopeFilter, scan.Failure is null, (short)FindingKind.Secret);
+            scan.Tenant, scan.Service, scan.Source, Drifting, Tracked, scan.ScopeFilter, scan.Failure is null, (short)FindingKind.Secret, scan.Scope == ScanScope.Complete);
         await ExecuteAsync(connection, MergeSql.JoinFreely, cancellation);
         await ExecuteAsync(connection, MergeSql.AnalyzeEvidence, cancellation);
         await ExecuteAsync(connection, MergeSql.Drift, cancellation,

@@ -82,7 +82,8 @@ internal static class MergeSql
     /// Results without a finding beside the findings that the scan before showed and this one does not, by what they have in
     /// common (docs/dedup.md). <c>gone</c> is set where exactly one result and one finding have it in common, and nothing
     /// else in common with others; the rest is ambiguous. Linear in both: groups, no pairs of everything with everything.
-    /// $4 kinds, $5 statuses, $6 the scan's filter, $7 whether the scan ran to its end, $8 secret. Uses finding_by_path and scan_by_source.
+    /// $4 kinds, $5 statuses, $6 the scan's filter, $7 whether the scan ran to its end, $8 secret, $9 whether it
+    /// showed all within the filter: then the scan before is the last one that did so too, if there is any. Uses finding_by_path and scan_by_source.
     /// </summary>
     public const string Evidence = """
         create temp table merge_evidence on commit drop as
@@ -99,7 +100,7 @@ internal static class MergeSql
             and (select s.at from vuln_center.finding_seen s where s.tenant = $1 and s.finding = f.id) >= (
               select p.finished_at from vuln_center.scan p
               where p.tenant = $1 and p.service = $2 and p.source = $3 and p.scope_filter is not distinct from $6 and p.failure is null
-              order by p.finished_at desc limit 1)
+              order by case when $9 then p.scope end desc nulls last, p.finished_at desc limit 1)
             and not exists (select from merge_row r where r.target = f.id)
         ), clue as (
           select distinct side.id, side.is_fresh, c.clue
