@@ -7,26 +7,25 @@
 #   WAVE16_URL   where it listens             (http://localhost:5016)
 #   SERVICE      the service that was scanned (shop-api)
 set -euo pipefail
-cd "$(dirname "$0")/.."
 
 url=${WAVE16_URL:-http://localhost:5016}
 service=${SERVICE:-shop-api}
-report=${1:-modules/vuln-center/fixtures/trivy-shop-api.json}
+report=${1:-$(dirname "$0")/../modules/vuln-center/fixtures/trivy-shop-api.json}
 format=${2:-}
-
-if [ -z "$format" ]; then
-  case "$report" in
-    *.sarif) format=sarif ;;
-    *grype*) format=grype ;;
-    *) format=trivy ;;
-  esac
-fi
 
 say() { printf '\n== %s\n' "$*"; }
 die() { printf '%s\n' "$*" >&2; exit 1; }
 
 # first NAME JSON: the first value of the member NAME, unquoted.
 first() { sed -E 's/.*/&/;s/\\"/\x27/g' <<<"$2" | grep -oE "\"$1\":(\"[^\"]*\"|[^],}]*)" | head -n 1 | sed -E "s/^\"$1\"://;s/^\"//;s/\"$//"; }
+
+# encoded TEXT: as it stands in an address.
+encoded() {
+  local LC_ALL=C text=$1 i
+  for ((i = 0; i < ${#text}; i++)); do
+    case "${text:i:1}" in [a-zA-Z0-9._~-]) printf '%s' "${text:i:1}" ;; *) printf '%%%02X' "'${text:i:1}" ;; esac
+  done
+}
 
 # call METHOD PATH [curl options]: prints the body; fails loudly on an error status.
 call() {
@@ -38,7 +37,16 @@ call() {
   case "$status" in 2*) printf '%s' "$answer" ;; *) die "$method $path answered $status: $answer" ;; esac
 }
 
-[ -r "$report" ] || die "Cannot read $report"
+[ -f "$report" ] && [ -r "$report" ] || die "Cannot read $report"
+if [ -z "$format" ]; then
+  # What the three write near their beginning; say it as the second argument where this is wrong.
+  case "$report:$(head -c 20000 "$report" | tr -d ' \n\r\t\0')" in
+    *.sarif:* | *'"runs":['*) format=sarif ;;
+    *'"matches":['*) format=grype ;;
+    *'"schemaVersion":'* | *'"findings":['*) format=generic ;;
+    *) format=trivy ;;
+  esac
+fi
 token=""
 curl -sS -o /dev/null "$url/alive" 2>/dev/null || die "Nothing answers at $url. Start it: dotnet run --project Wave16.Standalone"
 
@@ -48,31 +56,30 @@ token=$(first access_token "$answer")
 [ -n "$token" ] || die "No token in: $answer"
 echo "${token:0:24}…"
 
-import() {
-  call POST "/findings/imports?format=$format&service=$service" -H 'Content-Type: application/json' --data-binary "@$report"
-}
 counts() {
   set -- "${1#*\"result\":}"
   printf 'observations %s = new %s + matched %s + reopened %s + rejected %s; findings changed %s\n' \
     "$(first observations "$1")" "$(first new "$1")" "$(first matched "$1")" "$(first reopened "$1")" "$(first rejected "$1")" "$(first findingsChanged "$1")"
 }
-finished() {
-  local answer=$1 id
+# The import's answer, once it has come to its end.
+import() {
+  local answer id
+  answer=$(call POST "/findings/imports?format=$format&service=$(encoded "$service")" -H 'Content-Type: application/json' --data-binary "@$report") || exit 1
   id=$(first id "$answer")
   until [[ "$(first state "$answer")" =~ ^(succeeded|failed|cancelled)$ ]]; do
     sleep 1
-    answer=$(call GET "/findings/imports/$id")
+    answer=$(call GET "/findings/imports/$id") || exit 1
   done
   [ "$(first state "$answer")" = succeeded ] || die "The import $(first state "$answer"): $answer"
   printf '%s' "$answer"
 }
 
 say "Import $report as $format for $service"
-imported=$(finished "$(import)")
+imported=$(import)
 counts "$imported"
 
 say "The worst findings"
-worst=$(call GET "/findings?service=$service&limit=5")
+worst=$(call GET "/findings?service=$(encoded "$service")&source=$(encoded "$(first source "$imported")")&limit=5")
 grep -oE '"severity":"[a-z]+"|"title":"([^"\\]|\\.)*"' <<<"$worst" | sed -E 's/^"(title|severity)":"(.*)"$/\2/' | paste -d '|' - - | awk -F'|' '{ printf "  %-9s %s\n", $2, $1 }'
 finding=$(first id "$worst")
 [ -n "$finding" ] || { echo "  none: the report holds no findings"; exit 0; }
@@ -87,7 +94,7 @@ move() {
 }
 gate() {
   local key status
-  key="vuln%3A$(sed 's/ /%20/g;s/:/%3A/g;s#/#%2F#g' <<<"$service")%3A$finding"
+  key=$(encoded "vuln:$service:$finding")
   for _ in $(seq 1 50); do
     status=$(curl -sS -o /dev/null -w '%{http_code}' -H 'Tenant-Id: demo' "$url/neighbours/safety-console/gates/$key")
     [ "$status" = "$1" ] && break
@@ -106,11 +113,12 @@ move '{"status":"fixed","reason":"upgraded in shop-api 2.4.1"}'
 move '{"status":"verified","evidence":{"sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","note":"scan log"}}'
 
 say "The same report again: it still shows that finding, so it opens again; nothing else changes"
-counts "$(finished "$(import)")"
+again=$(import)
+counts "$again"
 echo "  now $(first status "$(call GET "/findings/$finding")"), regression $(first regression "$(call GET "/findings/$finding")")"
 
 say "And once more: nothing changes at all"
-again=$(finished "$(import)")
+again=$(import)
 counts "$again"
 again=${again#*\"result\":}
 [ "$(first new "$again")$(first reopened "$again")$(first findingsChanged "$again")" = 000 ] || die "Something changed."

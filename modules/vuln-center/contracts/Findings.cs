@@ -36,6 +36,7 @@ public sealed record FindingComponent(string Name, string? Version, string? Purl
 public sealed record FindingLocation(string? Path, int? Line, int? EndLine, string? Resource, string? Url);
 
 /// <summary>A finding with everything that is known of it.</summary>
+/// <param name="OtherLocations">Where else the same result stands, as some SARIF tools say; at most 100.</param>
 public sealed record FindingDetail(
     Finding Finding,
     string? Description,
@@ -47,7 +48,8 @@ public sealed record FindingDetail(
     IReadOnlyList<Observation> Observations,
     IReadOnlyList<Decision> Decisions,
     IReadOnlyList<Transition> History,
-    IReadOnlyList<Evidence> Evidence);
+    IReadOnlyList<Evidence> Evidence,
+    IReadOnlyList<FindingLocation> OtherLocations);
 
 /// <summary>A CVSS vector as the scanner reported it; <paramref name="Score"/> is the scanner's.</summary>
 public sealed record ReportedScore(string Version, string Vector, decimal? Score, string Origin);

@@ -39,6 +39,7 @@ public sealed class FindingSearchTests(VulnCenterHost host) : IClassFixture<Vuln
     [InlineData("minAge=NaN", "?minAge")]
     [InlineData("minAge=30dd", "?minAge")]
     [InlineData("q=LONG", "?q")]
+    [InlineData("service=a&service=b", "?service")]
     public async Task A_filter_beyond_its_bounds_is_a_400_that_names_it(string query, string pointer)
     {
         using var client = await host.OperatorAsync("bounds");
@@ -47,6 +48,43 @@ public sealed class FindingSearchTests(VulnCenterHost host) : IClassFixture<Vuln
         Assert.Equal(HttpStatusCode.BadRequest, answer.StatusCode);
         var problem = await answer.Content.ReadFromJsonAsync<JsonElement>(TestContext.Current.CancellationToken);
         Assert.Contains(pointer, problem.GetProperty("errors").EnumerateArray().Select(error => error.GetProperty("pointer").GetString()));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("&sort=age")]
+    [InlineData("&sort=newest")]
+    [InlineData("&severity=high&severity=low")]
+    [InlineData("&status=open&source=audit")]
+    public async Task Pages_of_two_are_the_list_in_its_order(string query)
+    {
+        using var client = await host.OperatorAsync("pages");
+        string[] severities = ["low", "critical", "high"];
+        foreach (var import in (int[])[0, 1])
+        {
+            using var posted = await client.PostAsJsonAsync("/findings?service=shop-api", new
+            {
+                schemaVersion = "1",
+                source = "audit",
+                findings = Enumerable.Range(0, 9).Select(i => new { rule = $"R-{import}-{i}", title = "t", kind = "config", severity = severities[i % 3], resource = "r" }),
+            }, TestContext.Current.CancellationToken);
+            Assert.Equal(HttpStatusCode.OK, posted.StatusCode);
+        }
+
+        var whole = (await client.FindingsAsync($"?limit=500{query}")).Items.Select(finding => finding.Id).ToList();
+        List<Guid> paged = [];
+        string? next = null;
+        do
+        {
+            var page = await client.FindingsAsync($"?limit=2{query}{(next is null ? "" : $"&cursor={Uri.EscapeDataString(next)}")}");
+            Assert.InRange(page.Items.Count, 1, 2);
+            paged.AddRange(page.Items.Select(finding => finding.Id));
+            next = page.Next;
+        }
+        while (next is not null);
+
+        Assert.Equal(query.Contains("severity", StringComparison.Ordinal) ? 12 : 18, whole.Count);
+        Assert.Equal(whole, paged);
     }
 
     [Theory]

@@ -2,6 +2,9 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Dedup;
+using Wave16.VulnCenter.Imports;
+using Wave16.VulnCenter.Imports.Formats;
 
 namespace Wave16.VulnCenter.Tests.Imports;
 
@@ -16,12 +19,23 @@ internal sealed record ModelResult(string Rule, string Path, string? Snippet, in
         "}");
 
     public static ModelResult Random(Random random) => new(
-        Pick(random, "R1", "R2"), Pick(random, "a.cs", "b.cs"), Pick(random, null, "x()", "x()", "y()"), random.Next(1, 4), Pick(random, "t", "u"),
+        Pick(random, "R1", "R2"), Pick(random, "a.cs", "a.cs", "b.cs", "lib/a.cs"), Pick(random, null, "x()", "x()", "y()"), random.Next(1, 4), Pick(random, "t", "u"),
         Pick(random, null, null, null, "7"), Pick(random, null, "A", "B"), Pick(random, null, null, "X", "Y"),
         Pick(random, Severity.Low, Severity.High, Severity.Critical));
 
     public static byte[] Report(IEnumerable<ModelResult> results) =>
         Encoding.UTF8.GetBytes($"{{\"schemaVersion\":\"1\",\"source\":\"model\",\"findings\":[{string.Join(',', results.Select(result => result.Json))}]}}");
+
+    /// <summary>Made of the line, so that two different values do not contradict a drift.</summary>
+    public const string LineHash = "primaryLocationLineHash";
+
+    /// <summary>Only to break ties as the import does: of equally severe results a finding looks like the one with the least content hash.</summary>
+    public string ContentHash => Convert.ToHexString(StagedResult.Of("", "", 0, new GenericFormat().ReadAsync(
+        new MemoryStream(Report([this])), Reports.Context, TestContext.Current.CancellationToken).ToBlockingEnumerable(TestContext.Current.CancellationToken).OfType<ReportItem.Observed>().Single().Observation, SourceRules.Default("")).ContentHash);
+
+    public string BaseName => Path[(Path.LastIndexOf('/') + 1)..];
+
+    public string Directory => Path[..(Path.LastIndexOf('/') + 1)];
 
     private static IEnumerable<string> Prints(string? first, string? second)
     {
@@ -32,7 +46,7 @@ internal sealed record ModelResult(string Rule, string Path, string? Snippet, in
 
         if (second is not null)
         {
-            yield return $"\"two\":\"{second}\"";
+            yield return $"\"{LineHash}\":\"{second}\"";
         }
     }
 
@@ -53,9 +67,16 @@ internal sealed class DedupModel
         public Severity Severity { get; set; }
 
         public bool Regression { get; set; }
+
+        /// <summary>The result it looks like.</summary>
+        public ModelResult? Face { get; set; }
+
+        /// <summary>Number of the last scan that showed it.</summary>
+        public int SeenIn { get; set; }
     }
 
-    private sealed record Key(string Kind, string Value);
+    /// <param name="Content">The key without its path; null when nothing else tells two results of a rule apart.</param>
+    private sealed record Key(string Kind, string Value, string? Content);
 
     private sealed record Row(ModelResult Result, IReadOnlyList<Key> Keys)
     {
@@ -67,11 +88,19 @@ internal sealed class DedupModel
 
     private readonly Dictionary<Key, ModelFinding> _keys = [];
     private readonly List<ModelFinding> _findings = [];
+    private int _scans;
+    private int _lastComplete;
 
     /// <summary>One line for each finding: status, severity, whether it is a regression, and its observations by payload hash.</summary>
     public string Signature => string.Join('\n', _findings
         .Select(f => $"{(int)f.Status} {(int)f.Severity} {(f.Regression ? 't' : 'f')} {string.Join(',', f.Observations.Order(StringComparer.Ordinal))}")
         .Order(StringComparer.Ordinal));
+
+    /// <summary>Findings that were recognised by the drift pass.</summary>
+    public int Drifts { get; private set; }
+
+    /// <summary>Results that had something in common with a vanished finding and are new all the same.</summary>
+    public int Refusals { get; private set; }
 
     /// <summary>Moves the finding that has this status, severity and payload hashes.</summary>
     public void Move(FindingDetail moved, FindingStatus status)
@@ -84,7 +113,7 @@ internal sealed class DedupModel
     }
 
     /// <summary>Raw results that made a finding, that were recognised, and findings that opened again.</summary>
-    public (long New, long Matched, long Reopened) Import(IReadOnlyList<ModelResult> report)
+    public (long New, long Matched, long Reopened) Import(IReadOnlyList<ModelResult> report, ScanScope scope = ScanScope.Partial)
     {
         var rows = Keyed(report);
         foreach (var row in rows)
@@ -113,9 +142,12 @@ internal sealed class DedupModel
         long created = 0, reopened = 0;
         List<(Row Row, ModelFinding Target)> learning = [];
         List<(Row Row, ModelFinding Target)> targets = [];
-        foreach (var group in rows.GroupBy(row => row.Keys[0]).ToList())
+        var groups = rows.GroupBy(row => row.Keys[0])
+            .Select(group => (Rows: group.ToList(), Known: group.Where(row => row.Matched is not null).OrderBy(row => row.Place).Select(row => row.Matched).FirstOrDefault())).ToList();
+        var drifted = Drifted(rows, [.. groups.Where(group => group.Known is null).Select(group => Face(group.Rows))], [.. groups.Select(group => group.Known).OfType<ModelFinding>()], scope);
+        foreach (var (group, found) in groups)
         {
-            var known = group.Where(row => row.Matched is not null).OrderBy(row => row.Place).Select(row => row.Matched).FirstOrDefault();
+            var known = found ?? drifted.GetValueOrDefault(Face(group));
             var target = known ?? new ModelFinding();
             if (known is null)
             {
@@ -144,8 +176,12 @@ internal sealed class DedupModel
             }
         }
 
+        _scans++;
+        _lastComplete = scope == ScanScope.Complete ? _scans : _lastComplete;
         foreach (var seen in targets.GroupBy(target => target.Target))
         {
+            seen.Key.SeenIn = _scans;
+            seen.Key.Face = Face([.. seen.Select(target => target.Row)]).Result;
             seen.Key.Severity = seen.Max(target => target.Row.Result.Severity);
             if (seen.Key.Status is FindingStatus.Fixed or FindingStatus.Verified)
             {
@@ -161,6 +197,59 @@ internal sealed class DedupModel
         }
 
         return (created, report.Count - created - reopened, reopened);
+    }
+
+    private static Row Face(IReadOnlyList<Row> rows) => rows.OrderByDescending(row => row.Result.Severity).ThenBy(row => row.Result.ContentHash, StringComparer.Ordinal).First();
+
+    /// <summary>docs/dedup.md, "Drift", pair by pair; the findings have forgotten their keys afterwards.</summary>
+    private Dictionary<Row, ModelFinding> Drifted(List<Row> rows, List<Row> strangers, HashSet<ModelFinding> shown, ScanScope scope)
+    {
+        var before = scope == ScanScope.Complete && _lastComplete > 0 ? _lastComplete : _scans;
+        var gone = _findings.Where(f => f.SeenIn >= before && !shown.Contains(f) && f.Status is (FindingStatus.Open or FindingStatus.Triaged)).ToList();
+        var pairs = (from stranger in strangers from finding in gone where Clues(stranger).Intersect(Clues(finding)).Any() select (stranger, finding)).ToList();
+        var open = _findings.Where(f => f.Status is FindingStatus.Open or FindingStatus.Triaged).Select(f => f.Face?.Path).ToHashSet();
+        Dictionary<Row, ModelFinding> drifted = new(ReferenceEqualityComparer.Instance);
+        foreach (var (stranger, finding) in pairs.Where(pair => pairs.Count(other => other.stranger == pair.stranger) == 1 && pairs.Count(other => other.finding == pair.finding) == 1))
+        {
+            var (now, then) = (stranger.Result, finding.Face ?? throw new InvalidOperationException("A finding looks like something."));
+            var moved = now.Path != then.Path;
+            var stands = moved
+                ? scope == ScanScope.Complete && !rows.Exists(row => row.Result.Path == then.Path) && !open.Contains(now.Path)
+                : scope == ScanScope.Complete || now.Line == then.Line;
+            if (stands && !stranger.Keys.Any(key => Contradicts(key, KeysOf(finding), moved)))
+            {
+                drifted.Add(stranger, finding);
+            }
+        }
+
+        Drifts += drifted.Count;
+        Refusals += pairs.Select(pair => pair.stranger).Distinct().Count() - drifted.Count;
+        foreach (var finding in drifted.Values)
+        {
+            KeysOf(finding).ForEach(key => _keys.Remove(key));
+            finding.Kinds.Clear();
+        }
+
+        return drifted;
+    }
+
+    private static bool Contradicts(Key key, List<Key> known, bool moved) => key.Kind != $"fingerprint:{ModelResult.LineHash}"
+        && (moved || key.Kind is not ("sast" or "position"))
+        && known.Exists(other => other.Kind == key.Kind && (other.Content is not null || key.Kind is not ("sast" or "position")))
+        && !known.Exists(other => other.Kind == key.Kind && other.Content is not null && other.Content == key.Content);
+
+    private List<Key> KeysOf(ModelFinding finding) => [.. _keys.Where(known => known.Value == finding).Select(known => known.Key)];
+
+    private static IEnumerable<string> Clues(Row row) => Clues(row.Result, row.Keys);
+
+    private IEnumerable<string> Clues(ModelFinding finding) => Clues(finding.Face ?? throw new InvalidOperationException("A finding looks like something."), KeysOf(finding));
+
+    private static IEnumerable<string> Clues(ModelResult result, IReadOnlyList<Key> keys)
+    {
+        var contents = keys.Select(key => key.Content).OfType<string>().ToList();
+        return contents.SelectMany(content => (string[])[$"moved|{result.Rule}|{result.BaseName}|{content}", $"renamed|{result.Rule}|{result.Directory}|{content}"])
+            .Append($"lines|{result.Rule}|{result.Path}")
+            .Concat(contents.Count > 0 ? [] : [$"line|{result.Rule}|{result.BaseName}|{result.Line}"]);
     }
 
     private static List<Row> Keyed(IReadOnlyList<ModelResult> report)
@@ -183,20 +272,20 @@ internal sealed class DedupModel
 
             var occurrence = positions.IndexOf(position);
             List<Key> keys = [];
-            foreach (var (algorithm, value) in ((string, string?)[])[("id", result.Id), ("one", result.FirstPrint), ("two", result.SecondPrint)])
+            foreach (var (algorithm, value) in ((string, string?)[])[("id", result.Id), ("one", result.FirstPrint), (ModelResult.LineHash, result.SecondPrint)])
             {
                 if (value is not null)
                 {
-                    keys.Add(new Key($"fingerprint:{algorithm}", $"{result.Rule}|{result.Path}|{value}"));
+                    keys.Add(new Key($"fingerprint:{algorithm}", $"{result.Rule}|{result.Path}|{value}", $"{algorithm}|{result.Rule}|{value}"));
                 }
             }
 
             if (result.Snippet is not null)
             {
-                keys.Add(new Key("sast", $"{group}|{occurrence}"));
+                keys.Add(new Key("sast", $"{group}|{occurrence}", $"sast|{result.Snippet}|{result.Rule}|{occurrence}"));
             }
 
-            rows.Add(new Row(result, keys.Count > 0 ? keys : [new Key("position", $"{group}|{occurrence}")]));
+            rows.Add(new Row(result, keys.Count > 0 ? keys : [new Key("position", $"{group}|{occurrence}", null)]));
         }
 
         return rows;

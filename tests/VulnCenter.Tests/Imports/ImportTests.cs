@@ -125,6 +125,9 @@ public sealed class ImportTests(VulnCenterHost host) : IClassFixture<VulnCenterH
     [InlineData("format=trivy", "?service")]
     [InlineData("format=trivy&service=a&scope=most", "?scope")]
     [InlineData("format=trivy&service=a%00b", "?service")]
+    [InlineData("format=trivy&service=a&scope=1", "?scope")]
+    [InlineData("format=trivy&service=a&service=b", "?service")]
+    [InlineData("format=trivy&service=a&scpoe=complete", "?scpoe")]
     public async Task A_bad_parameter_is_named(string query, string pointer)
     {
         using var client = await host.OperatorAsync("parameters");
@@ -287,7 +290,44 @@ public sealed class ImportTests(VulnCenterHost host) : IClassFixture<VulnCenterH
         var findings = Enumerable.Range(0, 10_001).Select(i => new { rule = $"R-{i}", title = "t", kind = "config", severity = "low", resource = $"r{i}" });
         using var answer = await client.PostAsJsonAsync("/findings?service=shop-api", new { schemaVersion = "1", source = "audit", findings }, TestContext.Current.CancellationToken);
         Assert.Equal(HttpStatusCode.RequestEntityTooLarge, answer.StatusCode);
+        var problem = await answer.Content.ReadFromJsonAsync<JsonElement>(TestContext.Current.CancellationToken);
+        Assert.Equal("/findings/10000", problem.GetProperty("errors")[0].GetProperty("pointer").GetString());
         Assert.Equal(0L, await host.ScalarAsync<long>("select count(*) from vuln_center.import where tenant = $1", tenant));
+    }
+
+    [Fact]
+    public async Task What_follows_the_ten_thousandth_finding_is_not_read()
+    {
+        using var client = await host.OperatorAsync("cut-short");
+        var cut = "[" + string.Concat(Enumerable.Range(0, 10_001).Select(i => $$"""{"rule":"R-{{i}}","title":"t","kind":"config","resource":"r"},""")) + "{\"rule\":";
+        using var content = new StringContent(cut, Encoding.UTF8, "application/json");
+        using var answer = await client.PostAsync(new Uri("/findings?service=shop-api", UriKind.Relative), content, TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.RequestEntityTooLarge, answer.StatusCode);
+    }
+
+    [Fact]
+    public async Task A_service_with_control_characters_is_refused_in_the_report_as_in_the_address()
+    {
+        using var client = await host.OperatorAsync("control");
+        var result = await client.ImportAsync("generic", "shop-api", Encoding.UTF8.GetBytes(Reports.Generic(
+            """{"rule":"1","title":"t","kind":"config","resource":"r","service":"a\u0001b"}""", """{"rule":"2","title":"t","kind":"config","resource":"r"}""")));
+        Assert.Equal((1L, 1L), (result.New, result.Rejected));
+        Assert.Equal("/findings/0", Assert.Single(result.Rejections).Pointer);
+    }
+
+    [Fact]
+    public async Task Every_place_of_a_result_is_shown()
+    {
+        using var client = await host.OperatorAsync("places");
+        string At(string path, int line) => $$$"""{"physicalLocation":{"artifactLocation":{"uri":"{{{path}}}"},"region":{"startLine":{{{line}}},"endLine":{{{line + 1}}} } } }""";
+        var report = Encoding.UTF8.GetBytes(Reports.Sarif("scanner", "", $$"""{"ruleId":"R1","message":{"text":"m"},"locations":[{{At("a.c", 1)}},{{At("b.c", 2)}},{"logicalLocations":[{"name":"f"}]},{{At("a.c", 9)}}]}"""));
+        await client.ImportAsync("sarif", "shop-api", report);
+
+        var detail = await client.FindingAsync(Assert.Single((await client.FindingsAsync()).Items).Id);
+
+        Assert.Equal(("a.c", 1), (detail.Finding.Location?.Path, detail.Finding.Location?.Line));
+        Assert.Equal([("b.c", 2, 3), ("a.c", 9, 10)], detail.OtherLocations.Select(place => (place.Path, place.Line, place.EndLine)));
+        Assert.Equal(0, (await client.ImportAsync("sarif", "shop-api", report)).FindingsChanged);
     }
 
     [Fact]

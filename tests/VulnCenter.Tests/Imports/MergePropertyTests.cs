@@ -42,15 +42,16 @@ public sealed class MergePropertyTests(VulnCenterHost host) : IClassFixture<Vuln
         for (var step = 0; step < 4; step++)
         {
             List<ModelResult> report = [.. Enumerable.Range(0, random.Next(1, 9)).Select(_ => ModelResult.Random(random))];
-            var expected = model.Import(report);
+            var scope = random.Next(3) == 0 ? ScanScope.Partial : ScanScope.Complete;
+            var expected = model.Import(report, scope);
 
-            var result = await client.ImportAsync("generic", Service, ModelResult.Report(report));
+            var result = await client.ImportAsync("generic", Service, ModelResult.Report(report), $"&scope={scope}");
 
             Assert.Equal((report.Count, 0L), (result.Observations, result.Rejected));
             Assert.Equal((expected.New, expected.Matched, expected.Reopened), (result.New, result.Matched, result.Reopened));
             Assert.Equal(model.Signature, await host.ScalarAsync<string>(Signature, tenant));
             var state = await host.ScalarAsync<string>(ImportTests.State, tenant);
-            var again = await client.ImportAsync("generic", Service, ModelResult.Report(report));
+            var again = await client.ImportAsync("generic", Service, ModelResult.Report(report), $"&scope={scope}");
             Assert.Equal((report.Count, 0L, 0L, 0L), (again.Matched, again.New, again.Reopened, again.FindingsChanged));
             Assert.Equal(state, await host.ScalarAsync<string>(ImportTests.State, tenant));
             await MoveOneAsync(client, model, random);
@@ -58,6 +59,27 @@ public sealed class MergePropertyTests(VulnCenterHost host) : IClassFixture<Vuln
         }
 
         Assert.Equal(0L, await host.ScalarAsync<long>(Broken, tenant));
+    }
+
+    [Fact]
+    public void In_the_random_worlds_findings_do_drift_and_some_do_not_for_being_ambiguous()
+    {
+        var (drifted, kept) = (0, 0);
+        foreach (var seed in Enumerable.Range(1, 24))
+        {
+            var (random, model) = (new Random(seed), new DedupModel());
+            for (var step = 0; step < 4; step++)
+            {
+                List<ModelResult> report = [.. Enumerable.Range(0, random.Next(1, 9)).Select(_ => ModelResult.Random(random))];
+                model.Import(report, random.Next(3) == 0 ? ScanScope.Partial : ScanScope.Complete);
+            }
+
+            drifted += model.Drifts;
+            kept += model.Refusals;
+        }
+
+        Assert.InRange(drifted, 5, int.MaxValue);
+        Assert.InRange(kept, 5, int.MaxValue);
     }
 
     [Theory]

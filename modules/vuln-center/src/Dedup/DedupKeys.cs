@@ -11,7 +11,11 @@ namespace Wave16.VulnCenter.Dedup;
 /// One way to recognise a finding. Keys are tried in the order of their ordinals; the first that matches decides. The
 /// canonical fields say what was compared. A weak key holds nothing of the problem itself beyond rule and place.
 /// </summary>
-internal sealed record DedupKey(string Kind, int Ordinal, Sha256Digest Hash, IReadOnlyList<KeyField> Fields, bool IsWeak);
+internal sealed record DedupKey(string Kind, int Ordinal, Sha256Digest Hash, IReadOnlyList<KeyField> Fields, bool IsWeak)
+{
+    /// <summary>The key without its path: what a file takes along when it moves. Null when nothing beyond rule and place is left.</summary>
+    public Sha256Digest? Content { get; init; }
+}
 
 /// <summary>A canonical field; null when the rule allows it to be missing and it is.</summary>
 internal sealed record KeyField(string Name, string? Value);
@@ -47,7 +51,7 @@ internal static class DedupKeys
                 return;
             var hash = Hash(rule.Name, fields);
             if (!keys.Exists(key => key.Hash == hash))
-                keys.Add(new DedupKey(rule.Name, keys.Count, hash, fields, rule.IsFallback));
+                keys.Add(new DedupKey(rule.Name, keys.Count, hash, fields, rule.IsFallback) { Content = Drift.ContentOf(rule.Name, fields, observation) });
         }
     }
 

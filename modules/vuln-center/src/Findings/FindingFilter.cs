@@ -38,12 +38,9 @@ internal sealed class FindingFilter
         "service", "severity", "status", "source", "kind", "component", "cve", "env", "q", "minAge", "sort", "facets", "limit", "cursor",
     };
 
-    private const int MaxQueryLength = 500;
+    private static readonly HashSet<string> Lists = new(StringComparer.OrdinalIgnoreCase) { "severity", "status", "kind" };
 
-    // As the index finding_by_text has it: without ASCII punctuation, or Postgres would take log4j-core:2.14.1 for one word.
-    private const string SearchedText = """
-        to_tsvector('simple', translate(f.title || ' ' || f.rule || ' ' || coalesce(f.component, ''), '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~', '                                '))
-        """;
+    private const int MaxQueryLength = 500;
 
     private static readonly TimeSpan MaxAge = TimeSpan.FromDays(36_500);
 
@@ -122,6 +119,10 @@ internal sealed class FindingFilter
             else if (!Known.Contains(name))
             {
                 errors.Add(FieldError.Query(name, "is not a parameter of this list"));
+            }
+            else if (value.Count > 1 && !Lists.Contains(name))
+            {
+                errors.Add(FieldError.Query(name, "must be given once"));
             }
         }
 
@@ -203,7 +204,7 @@ internal sealed class FindingFilter
         if (words.Length > 0)
         {
             var text = string.Join(" & ", words.Select((word, i) => i == words.Length - 1 ? $"{word}:*" : word));
-            And($"{SearchedText} @@ to_tsquery('simple', {Add(new NpgsqlParameter<string> { TypedValue = text })})");
+            And($"f.words @@ to_tsquery('simple', {Add(new NpgsqlParameter<string> { TypedValue = text })})");
         }
     }
 }

@@ -24,7 +24,6 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
 
     public async Task<IReadOnlyList<Finding>> ListAsync(FindingFilter filter, FindingPosition? after, int limit, CancellationToken cancellation)
     {
-        // Written so that the order's index is walked from the position on: the row comparison alone would not bound severity.
         var order = filter.Sort switch
         {
             FindingSort.Severity => "f.severity desc, f.first_seen, f.id",
@@ -32,36 +31,59 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
             FindingSort.Newest => "f.first_seen desc, f.id desc",
             _ => throw new ArgumentOutOfRangeException(nameof(filter)),
         };
-        if (after is not null)
+        List<Finding> findings = [];
+        await using var connection = await database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        await PlanForValuesAsync(connection, cancellation);
+        foreach (var range in Ranges(filter, after))
         {
-            var seen = filter.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = after.FirstSeen.ToUniversalTime() });
-            var id = filter.Add(new NpgsqlParameter<Guid> { TypedValue = after.Id });
-            switch (filter.Sort)
+            if (findings.Count == limit)
             {
-                case FindingSort.Severity:
-                    var severity = filter.Add(new NpgsqlParameter<short> { TypedValue = after.Severity });
-                    filter.And($"f.severity <= {severity} and (f.severity < {severity} or (f.first_seen, f.id) > ({seen}, {id}))");
-                    break;
-                case FindingSort.Age:
-                    filter.And($"(f.first_seen, f.id) > ({seen}, {id})");
-                    break;
-                case FindingSort.Newest:
-                    filter.And($"(f.first_seen, f.id) < ({seen}, {id})");
-                    break;
+                break;
+            }
+
+            await using var command = new NpgsqlCommand(
+                $"select {Columns} {From} where {filter.Where} and {range} order by {order} limit {(limit - findings.Count).ToString(System.Globalization.CultureInfo.InvariantCulture)}",
+                connection);
+            filter.AddTo(command);
+            await using var reader = await command.ExecuteReaderAsync(cancellation);
+            while (await reader.ReadAsync(cancellation))
+            {
+                findings.Add(Read(reader));
             }
         }
 
-        var rows = filter.Add(new NpgsqlParameter<int> { TypedValue = limit });
-        await using var command = database.DataSource.CreateCommand($"select {Columns} {From} where {filter.Where} order by {order} limit {rows}");
-        filter.AddTo(command);
-        await using var reader = await command.ExecuteReaderAsync(cancellation);
-        List<Finding> findings = [];
-        while (await reader.ReadAsync(cancellation))
+        await transaction.CommitAsync(cancellation);
+        return findings;
+    }
+
+    /// <summary>For this transaction: a word that is everywhere wants another plan than a rare one, and a prepared statement would have one for both.</summary>
+    private static async Task PlanForValuesAsync(NpgsqlConnection connection, CancellationToken cancellation)
+    {
+        await using var command = new NpgsqlCommand("set local plan_cache_mode = force_custom_plan", connection);
+        await command.ExecuteNonQueryAsync(cancellation);
+    }
+
+    /// <summary>
+    /// What comes after a position, as ranges of the order's index one after the other: severity descends where the others
+    /// ascend, so no single comparison of rows says it, and a condition with "or" would walk a severity from its beginning.
+    /// </summary>
+    private static IReadOnlyList<string> Ranges(FindingFilter filter, FindingPosition? after)
+    {
+        if (after is null)
         {
-            findings.Add(Read(reader));
+            return ["true"];
         }
 
-        return findings;
+        var seen = filter.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = after.FirstSeen.ToUniversalTime() });
+        var id = filter.Add(new NpgsqlParameter<Guid> { TypedValue = after.Id });
+        if (filter.Sort != FindingSort.Severity)
+        {
+            return [$"(f.first_seen, f.id) {(filter.Sort == FindingSort.Age ? '>' : '<')} ({seen}, {id})"];
+        }
+
+        var severity = filter.Add(new NpgsqlParameter<short> { TypedValue = after.Severity });
+        return [$"f.severity = {severity} and (f.first_seen, f.id) > ({seen}, {id})", $"f.severity < {severity}"];
     }
 
     /// <summary>Counts by field and value, at most 50 values a field, most first.</summary>
@@ -176,7 +198,8 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         }
 
         return new FindingDetail(
-            finding, content.Description, rawSeverity, content.Cvss, content.Cwes, content.References, content.SecretPreview, observations, decisions, history, evidence);
+            finding, content.Description, rawSeverity, content.Cvss, content.Cwes, content.References, content.SecretPreview, observations, decisions, history, evidence,
+            [.. (content.OtherLocations ?? []).Select(place => new FindingLocation(place.Path, place.Line, place.EndLine, Resource: null, Url: null))]);
     }
 
     public async Task<string?> TitleAsync(string tenant, Guid id, CancellationToken cancellation)

@@ -33,6 +33,9 @@ internal static class ImportEndpoints
     private const int MaxFindingsPosted = 10_000;
     private const int NameLength = 200;
 
+    // What is misspelt or said twice would change what the import means without anybody noticing.
+    private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase) { "format", "service", "source", "scope", "scopeFilter", "wait" };
+
     public static void MapImports(this IEndpointRouteBuilder app)
     {
         var findings = app.MapGroup("/findings").WithTags("Imports");
@@ -71,7 +74,7 @@ internal static class ImportEndpoints
     private static async Task<IResult> TakeAsync(
         ImportQuery query, int? maxResults, Caller caller, ImportIntake intake, Progress progress, HttpContext http, CancellationToken cancellation)
     {
-        if (Validate(query, needsService: maxResults is null, out var format, out var scope) is { } invalid)
+        if (Validate(query, http.Request.Query, needsService: maxResults is null, out var format, out var scope) is { } invalid)
         {
             return invalid.ToResult();
         }
@@ -116,7 +119,7 @@ internal static class ImportEndpoints
     private static ReportFormatView View(IReportFormat format) =>
         new(format.Name, format.Title, format.Versions, [.. format.Severities.Select(mapping => new SeverityMappingView(mapping.Raw, mapping.Severity))]);
 
-    private static Refusal? Validate(ImportQuery query, bool needsService, out IReportFormat format, out ScanScope scope)
+    private static Refusal? Validate(ImportQuery query, IQueryCollection raw, bool needsService, out IReportFormat format, out ScanScope scope)
     {
         List<FieldError> errors = [];
         var found = ReportFormats.Find(query.Format ?? "");
@@ -135,7 +138,8 @@ internal static class ImportEndpoints
             errors.Add(FieldError.Query("source", $"must be 1 to {NameLength} characters, without control characters"));
         }
 
-        if (!Enum.TryParse(query.Scope ?? nameof(ScanScope.Partial), ignoreCase: true, out scope) || !Enum.IsDefined(scope))
+        scope = string.Equals(query.Scope, "complete", StringComparison.OrdinalIgnoreCase) ? ScanScope.Complete : ScanScope.Partial;
+        if (scope == ScanScope.Partial && query.Scope is { } named && !string.Equals(named, "partial", StringComparison.OrdinalIgnoreCase))
         {
             errors.Add(FieldError.Query("scope", "must be complete or partial"));
         }
@@ -150,11 +154,23 @@ internal static class ImportEndpoints
             errors.Add(FieldError.Query("wait", "must be 0 to 120 seconds"));
         }
 
+        foreach (var (name, values) in raw)
+        {
+            if (!Known.Contains(name))
+            {
+                errors.Add(FieldError.Query(name, "is not a parameter of an import"));
+            }
+            else if (values.Count > 1)
+            {
+                errors.Add(FieldError.Query(name, "must be given once"));
+            }
+        }
+
         format = found ?? ReportFormats.All[0];
         return errors.Count == 0 ? null : new Refusal(ProblemCodes.Invalid.Code, "The import is not valid.", errors);
     }
 
-    private static bool IsName(string text) => text.Length is > 0 and <= NameLength && !text.Any(char.IsControl) && !string.IsNullOrWhiteSpace(text);
+    internal static bool IsName(string text) => text.Length is > 0 and <= NameLength && !text.Any(char.IsControl) && !string.IsNullOrWhiteSpace(text);
 
     private static RefusalResult NotFound(Guid id) => new Refusal(ProblemCodes.NotFound.Code, $"There is no import {id}.").ToResult();
 }

@@ -84,14 +84,15 @@ internal sealed class ImportIntake(
             await staging.BeginAsync(request.Tenant, import, startedAt, cancellation);
             began = true;
             var report = await reading.StageAsync(import, request, spool, keys.Of(request.Tenant), cancellation);
-            if (request.MaxResults is { } most && report.Read > most)
-            {
-                await staging.DiscardAsync(request.Tenant, import, CancellationToken.None);
-                return new Refusal(FindingProblems.ReportTooLarge, $"At most {most} findings are taken in one request; this one holds {report.Read}.");
-            }
-
             await EnqueueAsync(import, request, spool.Digest, startedAt, report, cancellation);
             return null;
+        }
+        catch (ReportFormatException tooMany) when (request.MaxResults is { } most && tooMany.Code == ReportFormatException.TooMany)
+        {
+            await staging.DiscardAsync(request.Tenant, import, CancellationToken.None);
+            return new Refusal(
+                FindingProblems.ReportTooLarge, $"At most {most} findings are taken in one request. {tooMany.Message}",
+                [new FieldError(tooMany.Pointer, "is one too many")]);
         }
         catch (ReportFormatException broken)
         {

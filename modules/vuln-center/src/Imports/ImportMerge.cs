@@ -4,6 +4,7 @@ using NpgsqlTypes;
 using Wave16.Platform.Events;
 using Wave16.Platform.Store;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Dedup;
 using Wave16.VulnCenter.Findings;
 
 namespace Wave16.VulnCenter.Imports;
@@ -37,6 +38,9 @@ internal sealed class ImportMerge(
     private static readonly short[] Surfacing =
         [.. Enum.GetValues<FindingStatus>().Where(status => FindingRules.Surfaces(Severity.Critical, status)).Select(status => (short)status)];
 
+    private static readonly short[] Drifting = [.. Drift.Kinds.Select(kind => (short)kind)];
+    private static readonly short[] Tracked = [.. Drift.Tracked.Select(status => (short)status)];
+
     /// <summary>Repeating it is harmless: a scan that is recorded is not merged again.</summary>
     /// <param name="guard">Called last in the transaction (it locks the job's row, which <paramref name="progress"/> writes): proves that this attempt is still the current one.</param>
     /// <param name="progress">Called as steps end, outside the database.</param>
@@ -57,8 +61,8 @@ internal sealed class ImportMerge(
         await ExecuteAsync(connection, MergeSql.Candidates, cancellation, scan.Tenant, scan.Service, scan.Source, scan.Import);
         await ExecuteAsync(connection, MergeSql.JoinByHash, cancellation);
         await ExecuteAsync(connection, MergeSql.Match, cancellation, scan.Import, scan.Service, scan.Source);
-        await ExecuteAsync(connection, MergeSql.JoinFreely, cancellation);
         await ExecuteAsync(connection, MergeSql.Analyze, cancellation);
+        await DriftAsync(connection, scan, cancellation);
         await ExecuteAsync(connection, MergeSql.Touched, cancellation, scan.Tenant, Reopening, Surfacing, (short)Severity.Critical, (short)FindingStatus.Open);
         var counts = await CountAsync(connection, scan, cancellation);
         var result = new ScanResult(
@@ -73,6 +77,7 @@ internal sealed class ImportMerge(
         var hash = AuditLeaf.Hash(AuditLeaf.Canonical(leaf));
         await ExecuteAsync(connection, MergeSql.InsertFindings, cancellation,
             scan.Tenant, scan.Service, scan.Source, (short)FindingStatus.Open, now, hash, (short)Severity.Critical, FindingRules.Surfaces(Severity.Critical, FindingStatus.Open));
+        await ExecuteAsync(connection, MergeSql.ForgetKeys, cancellation, scan.Tenant);
         await ExecuteAsync(connection, MergeSql.InsertKeys, cancellation, scan.Tenant, scan.Service, scan.Source);
         await ExecuteAsync(connection, MergeSql.UpdateFindings, cancellation, scan.Tenant, (short)FindingStatus.Open, now, hash);
         await ExecuteAsync(connection, MergeSql.InsertObservations, cancellation,
@@ -116,6 +121,18 @@ internal sealed class ImportMerge(
         return new MergeResult(id == scan.Scan
             ? new ScanResult(id, scan.Service, scan.Source, scan.Scope, all, created, matched, reopened, rejected, changed)
             : new ScanResult(id, scan.Service, scan.Source, scan.Scope, all, 0, all - rejected, 0, rejected, 0), items);
+    }
+
+    private static async Task DriftAsync(NpgsqlConnection connection, StagedScan scan, CancellationToken cancellation)
+    {
+        var filter = scan.ScopeFilter?.TrimEnd('/');
+        await ExecuteAsync(connection, MergeSql.Evidence, cancellation,
+            scan.Tenant, scan.Service, scan.Source, Drifting, Tracked, scan.ScopeFilter, scan.Failure is null, (short)FindingKind.Secret, scan.Scope == ScanScope.Complete);
+        await ExecuteAsync(connection, MergeSql.JoinFreely, cancellation);
+        await ExecuteAsync(connection, MergeSql.AnalyzeEvidence, cancellation);
+        await ExecuteAsync(connection, MergeSql.Drift, cancellation,
+            scan.Tenant, scan.Service, scan.Source, Tracked, filter, scan.Scope == ScanScope.Complete, Drift.LineHashes.ToArray(), Drift.CodeKeys.ToArray());
+        await ExecuteAsync(connection, MergeSql.Adopt, cancellation);
     }
 
     private static async Task<MergeCounts> CountAsync(NpgsqlConnection connection, StagedScan scan, CancellationToken cancellation)

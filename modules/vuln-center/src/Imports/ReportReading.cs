@@ -36,7 +36,7 @@ internal sealed class ReportReading(ImportStaging staging)
         var scanner = new ReportItem.ScannerSeen(request.Format.Name);
         var (ordinal, read) = (0, 0L);
 
-        await foreach (var item in request.Format.ReadAsync(spool.Content, new ReportContext { SecretKey = secretKey }, cancellation))
+        await foreach (var item in request.Format.ReadAsync(spool.Content, ContextOf(request, secretKey), cancellation))
         {
             switch (item)
             {
@@ -47,6 +47,9 @@ internal sealed class ReportReading(ImportStaging staging)
                         ScanOf(request.Service, results: 0);
                     }
 
+                    break;
+                case ReportItem.Observed { Observation: { Service: { } own } raw } when !ImportEndpoints.IsName(own):
+                    Reject(new ReportItem.Rejected(raw.Pointer, raw.Offset, RejectionCodes.Unreadable, "service holds control characters."));
                     break;
                 case ReportItem.Observed { Observation: var raw } when (raw.Service ?? request.Service) is { Length: > 0 } service:
                     read++;
@@ -104,7 +107,13 @@ internal sealed class ReportReading(ImportStaging staging)
         }
     }
 
+    private static ReportContext ContextOf(ImportRequest request, ReadOnlyMemory<byte> secretKey)
+    {
+        var context = new ReportContext { SecretKey = secretKey };
+        return request.MaxResults is { } most ? context with { MaxElements = most } : context;
+    }
+
     /// <summary>A tool's name as a source: lower case, words joined by '-'; the format's where it holds no word.</summary>
     private static string SourceName(string tool, string format) =>
-        string.Join('-', tool.ToLowerInvariant().Split([' ', '_', '/'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)) is { Length: > 0 } name ? name : format;
+        string.Join('-', string.Concat(tool.Where(c => !char.IsControl(c))).ToLowerInvariant().Split([' ', '_', '/'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)) is { Length: > 0 } name ? name : format;
 }

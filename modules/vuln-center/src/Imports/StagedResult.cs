@@ -23,7 +23,8 @@ internal sealed record StagedResult(string Service, string Source, int Ordinal, 
                 raw.Secret?.Preview,
                 raw.Location?.StartColumn,
                 raw.SuppressedInSource,
-                raw.Extra), VulnCenterJson.Default.FindingContent);
+                raw.Extra,
+                raw.OtherLocations is { Count: > 0 } others ? [.. others.Select(place => new ContentLocation(place.Path, place.StartLine, place.EndLine))] : null), VulnCenterJson.Default.FindingContent);
         }
 
         return new StagedResult(
@@ -56,7 +57,9 @@ internal sealed record StagedResult(string Service, string Source, int Ordinal, 
 /// <summary>The <c>detail</c> column of a finding: shown, not searched.</summary>
 internal sealed record FindingContent(
     string? Description, IReadOnlyList<ReportedScore> Cvss, IReadOnlyList<int> Cwes, IReadOnlyList<string> References, string? SecretPreview, int? Column,
-    string? SuppressedInSource, string? Extra);
+    string? SuppressedInSource, string? Extra, IReadOnlyList<ContentLocation>? OtherLocations);
+
+internal sealed record ContentLocation(string? Path, int? Line, int? EndLine);
 
 /// <summary>The columns of a finding that a scan may change, for their hash.</summary>
 internal sealed record FindingAttributes(

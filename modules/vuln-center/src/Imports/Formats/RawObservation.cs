@@ -47,6 +47,10 @@ internal sealed record RawObservation
     public string? ImageRepository { get; init; }
 
     public CodeLocation? Location { get; init; }
+
+    /// <summary>Further places of the same result, as SARIF gives them: shown, never compared.</summary>
+    public IReadOnlyList<CodeLocation> OtherLocations { get; init; } = [];
+
     public WebLocation? Web { get; init; }
 
     /// <summary>What is misconfigured: <c>Deployment/shop/api</c>, <c>aws_s3_bucket.logs</c>, <c>Dockerfile</c>.</summary>

@@ -149,6 +149,7 @@ internal sealed class SarifFormat : IReportFormat
             Identifiers = Identifiers.Advisories(SarifKinds.AdvisoryOf(run.Tool, ruleId)),
             Cwes = CwesOf(result, rule),
             Location = location,
+            OtherLocations = SarifPlace.OthersOf(result, run),
             Resource = kind == FindingKind.Config ? Bounded.Identity(place.Scope) : null,
             Fingerprints = SarifFingerprints.Of(result, (algorithm, value) => occurrences.Next($"{algorithm}\0{value}", ruleId, place.Path, place.Position)),
             Secret = secret,

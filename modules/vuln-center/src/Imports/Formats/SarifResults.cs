@@ -9,9 +9,15 @@ namespace Wave16.VulnCenter.Imports.Formats;
 /// <summary>Where a SARIF result stands: its first location (§3.27.12), file, region and enclosing scope.</summary>
 internal sealed record SarifPlace(string? Path, int? StartLine, int? EndLine, int? StartColumn, string? Snippet, string? Scope)
 {
-    public static SarifPlace Of(JsonElement result, SarifRun run)
+    public static SarifPlace Of(JsonElement result, SarifRun run) => At(result.Items("locations"u8).FirstOrDefault(), run);
+
+    /// <summary>The locations after the first that name a file.</summary>
+    public static IReadOnlyList<CodeLocation> OthersOf(JsonElement result, SarifRun run) =>
+        [.. result.Items("locations"u8).Skip(1).Take(Bounded.ListLength).Select(location => At(location, run))
+            .Where(place => place.Path is not null).Select(place => new CodeLocation(place.Path, place.StartLine, place.EndLine, place.StartColumn))];
+
+    static SarifPlace At(JsonElement location, SarifRun run)
     {
-        var location = result.Items("locations"u8).FirstOrDefault();
         var physical = location.Field("physicalLocation"u8);
         var artifact = physical.Field("artifactLocation"u8);
         var region = physical.Field("region"u8);
