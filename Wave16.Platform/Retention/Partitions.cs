@@ -102,7 +102,9 @@ internal sealed class Partitions(
         }
 
         await ExecuteAsync(connection, $"alter table {table.Qualified} attach partition {name} for values from ({Literal(from)}) to ({Literal(to)})", cancellation);
-        log.LogInformation("{Module}: {Table} has a partition from {From:yyyy-MM-dd} to {To:yyyy-MM-dd}; {Rows} rows moved into it", database.Module, table.Qualified, from, to, moved);
+        log.Log(
+            moved > 0 ? LogLevel.Information : LogLevel.Debug,
+            "{Module}: {Table} has a partition from {From:yyyy-MM-dd} to {To:yyyy-MM-dd}; {Rows} rows moved into it", database.Module, table.Qualified, from, to, moved);
     }
 
     private async Task DropAsync(NpgsqlConnection connection, RetainedTable table, PartitionRange range, CancellationToken cancellation)

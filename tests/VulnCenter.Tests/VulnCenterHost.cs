@@ -41,11 +41,12 @@ public sealed class VulnCenterHost(PostgresFixture postgres) : IAsyncLifetime
         _module = await StartModuleAsync();
     }
 
-    public Task<RunningModules> StartModuleAsync(Action<IServiceCollection>? configure = null) => RunningModules.StartAsync(
+    public Task<RunningModules> StartModuleAsync(Action<IServiceCollection>? configure = null, params IEnumerable<KeyValuePair<string, string?>> settings) => RunningModules.StartAsync(
         [new VulnCenterModule()],
         [
             KeyValuePair.Create<string, string?>("ConnectionStrings:vuln-center-db", Database),
             .. NeighboursExtensions.Names.Select(name => KeyValuePair.Create<string, string?>($"Neighbours:{name}:Url", new Uri(Neighbours, $"{name}/").ToString())),
+            .. settings,
         ],
         TestContext.Current.CancellationToken,
         configure);

@@ -61,7 +61,7 @@ internal static class ImportEndpoints
         .Accepts<Stream>(contentType, others)
         .Produces<Import>().Produces<Import>(StatusCodes.Status202Accepted).ProducesProblem(StatusCodes.Status413PayloadTooLarge)
         .WithMetadata(new DisableRequestSizeLimitAttribute())
-        .DisableRequestTimeout();
+        .AllowLongLived();
 
     private static Task<IResult> PostFindingsAsync(
         [AsParameters] ImportQuery query, Caller caller, ImportIntake intake, Progress progress, HttpContext http, CancellationToken cancellation) =>
@@ -81,7 +81,7 @@ internal static class ImportEndpoints
 
         var request = new ImportRequest(
             caller.Tenant, caller.Subject, format, query.Service ?? "", query.Source, scope, query.ScopeFilter, WithItems: maxResults is not null, maxResults);
-        var spool = await intake.ReceiveAsync(http, cancellation);
+        var spool = await intake.ReceiveAsync(http, caller.Tenant, cancellation);
         return Idempotent.Once(spool.Digest, async (command, cancel) =>
         {
             var import = IdOf(command);

@@ -19,14 +19,16 @@ internal sealed class ImportIntake(
     IOptions<ImportOptions> options,
     TimeProvider clock) : IDisposable
 {
-    private const int WaitingPerPlace = 4;
+    private const int InHandPerPlace = 16;
     private readonly SemaphoreSlim _places = new(options.Value.ConcurrentReports);
-    private int _waiting;
+    private readonly ReportsInHand _inHand = new(options.Value.ConcurrentReports * InHandPerPlace, options.Value.ConcurrentReports * InHandPerPlace / 2);
 
     /// <summary>Receives a request's body; it is gone when the request is over.</summary>
-    /// <exception cref="RefusedException">Too large, a compression bomb, an unknown encoding, or damaged compressed data.</exception>
-    public async Task<ReportSpool> ReceiveAsync(HttpContext http, CancellationToken cancellation)
+    /// <exception cref="RefusedException">Too many are in hand; too large, a compression bomb, an unknown encoding, or damaged compressed data.</exception>
+    public async Task<ReportSpool> ReceiveAsync(HttpContext http, string tenant, CancellationToken cancellation)
     {
+        http.Response.RegisterForDispose(_inHand.TryEnter(tenant)
+            ?? throw new RefusedException(new Refusal(ProblemCodes.Overloaded.Code, "Too many reports are being sent; send this one again in a moment.")));
         try
         {
             var spool = await ReportSpool.ReceiveAsync(
@@ -44,27 +46,14 @@ internal sealed class ImportIntake(
     /// <param name="import">Its id; the same one again finds the import that was made the first time.</param>
     public async Task<Refusal?> TakeAsync(Guid import, ImportRequest request, ReportSpool spool, CancellationToken cancellation)
     {
-        if (Interlocked.Increment(ref _waiting) > options.Value.ConcurrentReports * (1 + WaitingPerPlace))
-        {
-            Interlocked.Decrement(ref _waiting);
-            return new Refusal(ProblemCodes.Overloaded.Code, "Too many reports are being read; send this one again in a moment.");
-        }
-
+        await _places.WaitAsync(cancellation);
         try
         {
-            await _places.WaitAsync(cancellation);
-            try
-            {
-                return await StageAsync(import, request, spool, cancellation);
-            }
-            finally
-            {
-                _places.Release();
-            }
+            return await StageAsync(import, request, spool, cancellation);
         }
         finally
         {
-            Interlocked.Decrement(ref _waiting);
+            _places.Release();
         }
     }
 

@@ -21,7 +21,7 @@ internal sealed class ImportOptions
     [Range(0, 120)]
     public int WaitSeconds { get; set; } = 20;
 
-    /// <summary>Reports read at the same time; more wait their turn, and beyond four times as many are told to come later.</summary>
+    /// <summary>Reports read at the same time. Sixteen times as many may be on their way, half of them one tenant's; more are told to come later.</summary>
     [Range(1, 64)]
     public int ConcurrentReports { get; set; } = 4;
 
