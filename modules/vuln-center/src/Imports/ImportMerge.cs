@@ -132,7 +132,11 @@ internal sealed class ImportMerge(
         await ExecuteAsync(connection, MergeSql.AnalyzeEvidence, cancellation);
         await ExecuteAsync(connection, MergeSql.Drift, cancellation,
             scan.Tenant, scan.Service, scan.Source, Tracked, filter, scan.Scope == ScanScope.Complete, Drift.LineHashes.ToArray(), Drift.CodeKeys.ToArray());
-        await ExecuteAsync(connection, MergeSql.Adopt, cancellation);
+        if (await ExecuteAsync(connection, MergeSql.Adopt, cancellation) > 0)
+        {
+            // The planner remembers them as new, and would expect next to no findings that exist.
+            await ExecuteAsync(connection, MergeSql.Analyze, cancellation);
+        }
     }
 
     private static async Task<MergeCounts> CountAsync(NpgsqlConnection connection, StagedScan scan, CancellationToken cancellation)

@@ -16,7 +16,11 @@ internal static class MergeSql
         order by id <> $2 limit 1
         """;
 
-    /// <summary>Which finding each result is known by, and by which key. Uses finding_key's primary key and finding_key_of.</summary>
+    /// <summary>
+    /// Which finding each result is known by, and by which key. Uses finding_key's primary key and finding_key_of; "offset 0"
+    /// keeps it a look-up by whole key: right after a large import the planner believes that a service has a handful of
+    /// keys, and would read all of them for each result.
+    /// </summary>
     public const string Candidates = """
         create temp table merge_candidate on commit drop as
           select s.observation, s.finding, s.ordinal, s.keys, s.key_kinds, c.matched, c.ord, coalesce(c.candidates, '{}') as candidates
@@ -32,6 +36,7 @@ internal static class MergeSql
                 where better.tenant = $1 and better.finding = f.finding and better.kind = any (s.key_kinds[1:u.ord::int - 1])) as usable
               from vuln_center.finding_key f
               where f.tenant = $1 and f.service = $2 and f.source = $3 and f.key = u.key
+              offset 0
             ) k on true
           ) c on true
           where s.import = $4 and s.service = $2 and s.source = $3
