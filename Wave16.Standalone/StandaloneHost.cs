@@ -20,6 +20,8 @@ public static class StandaloneHost
     {
         var started = Stopwatch.StartNew();
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = ModuleHost.SettingsOf(args), EnvironmentName = Environment(args) });
+        // The banner says what these would.
+        builder.Configuration["Logging:LogLevel:Microsoft.Hosting.Lifetime"] ??= "Warning";
         ListenAddresses addresses;
         try
         {

@@ -124,5 +124,6 @@ again=${again#*\"result\":}
 [ "$(first new "$again")$(first reopened "$again")$(first findingsChanged "$again")" = 000 ] || die "Something changed."
 
 say "The audit log, sealed and verified"
-call GET /audit/vuln-center/verify
-echo
+audit=$(call GET /audit/vuln-center/verify)
+echo "  intact $(first intact "$audit"): $(first leavesChecked "$audit") entries checked, $(first treeSize "$audit") sealed under the root $(first rootHash "$audit")"
+[ "$(first intact "$audit")" = true ] || die "$audit"

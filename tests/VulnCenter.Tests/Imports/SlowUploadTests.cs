@@ -1,6 +1,5 @@
 using System.Net;
 using System.Text;
-using Wave16.VulnCenter.Contracts;
 
 namespace Wave16.VulnCenter.Tests.Imports;
 
