@@ -29,6 +29,8 @@ public sealed class VulnCenterModule : IModule
         services.AddScopes(VulnCenterScopes.All);
         services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, VulnCenterJson.Default));
         services.AddOptions<ImportOptions>().BindConfiguration("VulnCenter").ValidateDataAnnotations().ValidateOnStart();
+        services.AddMetrics();
+        services.AddSingleton<VulnCenterMetrics>();
         services.AddSingleton<FindingStore>();
         services.AddSingleton<FindingQueries>();
         services.AddSingleton<ImportStaging>();

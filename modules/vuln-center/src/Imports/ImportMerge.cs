@@ -31,6 +31,7 @@ internal sealed class ImportMerge(
     [FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database,
     [FromKeyedServices(VulnCenterModule.ModuleName)] SetSave tail,
     [FromKeyedServices(VulnCenterModule.ModuleName)] OutboxSignal outbox,
+    VulnCenterMetrics metrics,
     TimeProvider clock)
 {
     // What a scan that shows a finding does to its status is asked of the rules, once: the same switch decides here and in the grain.
@@ -49,6 +50,7 @@ internal sealed class ImportMerge(
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         await ExecuteAsync(connection, MergeSql.Lock, cancellation, scan.Tenant, scan.Service);
+        var locked = clock.GetTimestamp();
         if (await RecordedAsync(connection, scan, cancellation) is { } recorded)
         {
             await ExecuteAsync(connection, MergeSql.Unstage, cancellation, scan.Import, scan.Service, scan.Source);
@@ -98,6 +100,7 @@ internal sealed class ImportMerge(
         await ExecuteAsync(connection, MergeSql.Unstage, cancellation, scan.Import, scan.Service, scan.Source);
         await guard(connection);
         await transaction.CommitAsync(cancellation);
+        metrics.Merged(result, clock.GetElapsedTime(locked));
         outbox.Committed(leaf with { Events = [.. leaf.Events, .. events.Select(e => e.Event)] });
         await progress(new ImportProgress(result.Observations, result.Observations, result.Observations));
         return new MergeResult(result, items);
