@@ -32,4 +32,7 @@ public sealed record LocalPostgresOptions
 
     /// <summary>Runs the server under a shell that watches us, as on systems without a parent-death signal.</summary>
     internal bool WatchThroughShell { get; init; }
+
+    /// <summary>How long after a failure to start the server again it is tried once more.</summary>
+    internal TimeSpan StartAgainAfter { get; init; } = TimeSpan.FromSeconds(5);
 }

@@ -26,6 +26,7 @@ internal sealed class PrivateCluster : IPostgresSource
     private int? _port;
     private Postmaster? _running;
     private Task _watch = Task.CompletedTask;
+    private CancellationTokenSource _unwanted = new();
     private int _shortLives;
 
     public PrivateCluster(LocalPostgresOptions options, PostgresInstallation installation, ServerAccount account, ClusterDirectory directory, ILogger logger)
@@ -60,7 +61,11 @@ internal sealed class PrivateCluster : IPostgresSource
             if (_running is { Exited.IsCompleted: false })
                 return;
             await InitialiseAsync(cancellationToken);
-            _watch = WatchAsync(await StartServerAsync(cancellationToken));
+            var postmaster = await StartServerAsync(cancellationToken);
+            // A watch that still tries by itself ends when it sees this one running.
+            if (_unwanted.IsCancellationRequested)
+                _unwanted = new CancellationTokenSource();
+            _watch = WatchAsync(postmaster, _unwanted.Token);
         }
         finally
         {
@@ -73,6 +78,7 @@ internal sealed class PrivateCluster : IPostgresSource
         await _gate.WaitAsync(cancellationToken);
         try
         {
+            await _unwanted.CancelAsync();
             await EndAsync(PostmasterSignal.Interrupt);
         }
         finally
@@ -83,9 +89,10 @@ internal sealed class PrivateCluster : IPostgresSource
 
     public async ValueTask DisposeAsync()
     {
-        await _gate.WaitAsync();
+        await _gate.WaitAsync(CancellationToken.None);
         try
         {
+            await _unwanted.CancelAsync();
             await EndAsync(_options.Durable ? PostmasterSignal.Interrupt : PostmasterSignal.Quit);
         }
         finally
@@ -93,6 +100,7 @@ internal sealed class PrivateCluster : IPostgresSource
             _gate.Release();
         }
         await _watch;
+        _unwanted.Dispose();
         _log.Dispose();
         if (_options.Durable)
             _directory.Dispose();
@@ -101,16 +109,16 @@ internal sealed class PrivateCluster : IPostgresSource
     }
 
     /// <summary>Starts the server again when it ends without our asking, unless it keeps doing so.</summary>
-    private async Task WatchAsync(Postmaster postmaster)
+    private async Task WatchAsync(Postmaster postmaster, CancellationToken unwanted)
     {
-        while (true)
+        for (var watched = postmaster; watched is not null; watched = await StartAgainAsync(unwanted))
         {
             var started = Stopwatch.GetTimestamp();
-            await postmaster.Exited;
-            await _gate.WaitAsync();
+            await watched.Exited;
+            await _gate.WaitAsync(CancellationToken.None);
             try
             {
-                if (_running != postmaster)
+                if (_running != watched)
                     return;
                 _running = null;
                 _shortLives = Stopwatch.GetElapsedTime(started) < s_shortLife ? _shortLives + 1 : 0;
@@ -120,18 +128,40 @@ internal sealed class PrivateCluster : IPostgresSource
                     _logger.LogCritical("PostgreSQL in {Directory} keeps ending and is left stopped", _directory.Root);
                     return;
                 }
-                postmaster = await StartServerAsync(CancellationToken.None);
-                _logger.LogInformation("PostgreSQL started again: {Description}", Description);
-            }
-            catch (Exception failure) when (failure is PostgresUnavailableException or IOException or Win32Exception)
-            {
-                _logger.LogCritical(failure, "PostgreSQL in {Directory} cannot be started again", _directory.Root);
-                return;
             }
             finally
             {
                 _gate.Release();
             }
+        }
+    }
+
+    /// <summary>Tries until the server runs: a full disk is made room on, and nobody should have to restart us for that.</summary>
+    /// <returns>Null when it is no longer wanted, or somebody else has started it.</returns>
+    private async Task<Postmaster?> StartAgainAsync(CancellationToken unwanted)
+    {
+        for (var isFirst = true; ; isFirst = false)
+        {
+            await _gate.WaitAsync(CancellationToken.None);
+            try
+            {
+                if (unwanted.IsCancellationRequested || _running is not null)
+                    return null;
+                var postmaster = await StartServerAsync(CancellationToken.None);
+                _logger.LogInformation("PostgreSQL started again: {Description}", Description);
+                return postmaster;
+            }
+            catch (Exception failure) when (failure is PostgresUnavailableException or IOException or Win32Exception)
+            {
+                _running = null;
+                if (isFirst)
+                    _logger.LogCritical(failure, "PostgreSQL in {Directory} cannot be started again; it is tried every {Pause}", _directory.Root, _options.StartAgainAfter);
+            }
+            finally
+            {
+                _gate.Release();
+            }
+            await Task.Delay(_options.StartAgainAfter, unwanted).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 
@@ -250,7 +280,7 @@ internal sealed class PrivateCluster : IPostgresSource
             if (postmaster.Exited.IsCompleted)
                 return;
             await SendAsync(postmaster, next);
-            if (await Task.WhenAny(postmaster.Exited, Task.Delay(s_stopPatience)) == postmaster.Exited)
+            if (await Task.WhenAny(postmaster.Exited, Task.Delay(s_stopPatience, CancellationToken.None)) == postmaster.Exited)
                 return;
             _logger.LogWarning("PostgreSQL in {Directory} has not stopped within {Patience}", _directory.Root, s_stopPatience);
         }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Npgsql;
 
 namespace Wave16.LocalPostgres.Tests;
 
@@ -90,6 +91,53 @@ public sealed class RecoveryTests : IDisposable
         await again.Seen;
 
         Assert.Equal(42, await server.ConnectionString.ScalarAsync("select id from item", Cancelled));
+    }
+
+    [Fact]
+    public async Task A_server_that_cannot_be_started_again_is_tried_until_it_can()
+    {
+        var failed = new AwaitedMessage("cannot be started again");
+        await using var server = await Servers.StartAsync(Root, options => options with { StartAgainAfter = TimeSpan.FromMilliseconds(50) }, failed);
+        await server.ConnectionString.ExecuteAsync("create table item as select 42 as id", Cancelled);
+        var (control, away) = (Path.Combine(Root, "data", "global", "pg_control"), _folder.At("pg_control"));
+        File.Move(control, away);
+        KillOnEveryStart.Kill(Root);
+        await failed.Seen;
+
+        File.Move(away, control);
+
+        Assert.Equal(42, await OnceItAnswersAsync(server));
+    }
+
+    [Fact]
+    public async Task A_server_that_cannot_be_started_again_is_no_longer_tried_once_it_is_stopped()
+    {
+        var failed = new AwaitedMessage("cannot be started again");
+        var server = await Servers.StartAsync(Root, options => options with { StartAgainAfter = TimeSpan.FromHours(1) }, failed);
+        var connectionString = server.ConnectionString;
+        File.Delete(Path.Combine(Root, "data", "global", "pg_control"));
+        KillOnEveryStart.Kill(Root);
+        await failed.Seen;
+
+        await server.DisposeAsync().AsTask().WaitAsync(Cancelled);
+
+        await Assert.ThrowsAsync<NpgsqlException>(() => connectionString.ScalarAsync("select 1", Cancelled));
+    }
+
+    private static async Task<object?> OnceItAnswersAsync(PostgresServer server)
+    {
+        using var look = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
+        while (true)
+        {
+            try
+            {
+                return await server.ConnectionString.ScalarAsync("select id from item", Cancelled);
+            }
+            catch (NpgsqlException)
+            {
+                await look.WaitForNextTickAsync(Cancelled);
+            }
+        }
     }
 
     [Fact]

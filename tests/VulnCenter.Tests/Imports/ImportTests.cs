@@ -50,6 +50,21 @@ public sealed class ImportTests(VulnCenterHost host) : IClassFixture<VulnCenterH
         Assert.Equal(0L, await host.ScalarAsync<long>("select (select count(*) from vuln_center.staged) + (select count(*) from vuln_center.staged_rejection)"));
     }
 
+    [Theory]
+    [InlineData("application/json")]
+    [InlineData("application/octet-stream")]
+    [InlineData("application/x-www-form-urlencoded")]
+    public async Task A_report_is_taken_under_the_names_that_clients_give_it_by_themselves(string mediaType)
+    {
+        using var client = await host.OperatorAsync($"media-{mediaType.Length}");
+        using var report = new ByteArrayContent(await File.ReadAllBytesAsync(VulnCenterCalls.Fixture("trivy-shop-api.json"), TestContext.Current.CancellationToken));
+        report.Headers.ContentType = new(mediaType);
+
+        using var answer = await client.PostAsync(new Uri("/findings/imports?format=trivy&service=shop-api", UriKind.Relative), report, TestContext.Current.CancellationToken);
+
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+    }
+
     [Fact]
     public async Task Identical_reports_sent_at_the_same_time_end_as_one()
     {

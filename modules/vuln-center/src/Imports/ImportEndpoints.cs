@@ -30,6 +30,9 @@ internal sealed record SeverityMappingView(string Raw, Severity Severity);
 
 internal static class ImportEndpoints
 {
+    // What curl --data-binary calls a body that nobody named.
+    private const string CurlsOwn = "application/x-www-form-urlencoded";
+
     private const int MaxFindingsPosted = 10_000;
     private const int NameLength = 200;
 
@@ -45,7 +48,7 @@ internal static class ImportEndpoints
         findings.MapPost("/imports", ImportAsync).RequireScope(VulnCenterScopes.Import)
             .WithName("ImportReport").WithSummary("Import a scanner's own report")
             .WithDescription("The body is the report as the scanner wrote it, plain or with Content-Encoding gzip or zstd. 200 with what it changed, or 202 and where to ask.")
-            .TakesReports("application/json", "application/octet-stream");
+            .TakesReports("application/json", "application/octet-stream", CurlsOwn);
         findings.MapGet("/imports/{id:guid}", GetAsync).RequireScope(VulnCenterScopes.Read)
             .WithName("GetImport").WithSummary("Progress and result of an import");
         findings.MapDelete("/imports/{id:guid}", CancelAsync).RequireScope(VulnCenterScopes.Import)
