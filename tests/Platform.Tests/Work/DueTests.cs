@@ -119,8 +119,11 @@ public sealed class DueTests(PostgresFixture postgres)
         });
         await using var sample = due.Host;
         await due.SetAsync("T-1", "warn", TimeSpan.FromMinutes(1));
+        await using var saved = await TableChanges.ListenAsync(due.Database, "platform.due", "select from platform.due where generation = 2");
         due.Advance(TimeSpan.FromMinutes(1));
         await due.NextAsync();
+        // Else the handler's time could be over before it has moved the deadline.
+        await saved.UntilAsync();
 
         due.Advance(TimeSpan.FromDays(9));
         var moved = await due.NextAsync();
