@@ -50,7 +50,18 @@ public sealed class ModuleLocksTests(PostgresFixture postgres) : OutboxTest(post
         await using var store = await OpenStoreAsync();
         var leases = await Task.WhenAll(Enumerable.Range(0, 30).Select(i => store.Locks.AcquireAsync($"lane {i}", Cancellation)));
 
-        Assert.Equal((1, 30), (await LockSessionsAsync(store), leases.DistinctBy(lease => lease.Name).Count()));
+        Assert.Equal(30, leases.DistinctBy(lease => lease.Name).Count());
+        await OneLockSessionAsync(store).Soon();
+    }
+
+    // The migrator's connection is closed by now, but the server may not have noticed.
+    private static async Task OneLockSessionAsync(TestStore store)
+    {
+        using var look = new PeriodicTimer(TimeSpan.FromMilliseconds(10));
+        while (await LockSessionsAsync(store) != 1)
+        {
+            await look.WaitForNextTickAsync(Cancellation);
+        }
     }
 
     [Fact]
