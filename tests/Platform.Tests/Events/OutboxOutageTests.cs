@@ -67,10 +67,12 @@ public sealed class OutboxOutageTests(PostgresFixture postgres) : OutboxTest(pos
         var (asking, tries) = (new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously), new ConcurrentQueue<DateTimeOffset>());
         var probe = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var probed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var begun = 0;
         var hub = new Recorder("hub", async (_, _) =>
         {
             tries.Enqueue(time.GetUtcNow());
-            if (tries.Count > settings.Concurrency)
+            var nth = Interlocked.Increment(ref begun);
+            if (nth > settings.Concurrency)
             {
                 probed.TrySetResult();
                 await probe.Task;
@@ -78,7 +80,7 @@ public sealed class OutboxOutageTests(PostgresFixture postgres) : OutboxTest(pos
             else
             {
                 // As many as may be are under way before the first hears that the destination is down.
-                if (tries.Count == settings.Concurrency)
+                if (nth == settings.Concurrency)
                 {
                     asking.SetResult();
                 }
