@@ -4,10 +4,13 @@ using Wave16.Platform.Modules;
 using Wave16.Platform.Neighbours;
 using Wave16.Platform.Retention;
 using Wave16.ServiceDefaults;
+using Wave16.VulnCenter.Artifacts;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Gates;
 using Wave16.VulnCenter.Imports;
+using Wave16.VulnCenter.Reports;
+using Wave16.VulnCenter.Tickets;
 
 namespace Wave16.VulnCenter;
 
@@ -25,7 +28,7 @@ public sealed class VulnCenterModule : IModule
     public void AddServices(ModuleBuilder module)
     {
         var services = module.Services;
-        services.AddProblemCodes(FindingProblems.All);
+        services.AddProblemCodes([.. FindingProblems.All, .. ArtifactProblems.All, .. TicketProblems.All]);
         services.AddScopes(VulnCenterScopes.All);
         services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, VulnCenterJson.Default));
         services.AddOptions<ImportOptions>().BindConfiguration("VulnCenter").ValidateDataAnnotations().ValidateOnStart();
@@ -45,12 +48,50 @@ public sealed class VulnCenterModule : IModule
         module.AddDestination<SafetyConsoleGates>();
         module.Route(VulnCenterEvents.GateRaised, SafetyConsole.Name);
         module.Route(VulnCenterEvents.GateWithdrawn, SafetyConsole.Name);
+        AddArtifacts(services);
+        AddReports(module);
+        AddTickets(module);
     }
 
     public void MapEndpoints(IEndpointRouteBuilder app)
     {
         app.MapFindings();
         app.MapImports();
+        app.MapArtifacts();
+        app.MapReports();
+        app.MapTickets();
+    }
+
+    private static void AddArtifacts(IServiceCollection services)
+    {
+        services.AddOptions<ArtifactOptions>().BindConfiguration("VulnCenter").ValidateDataAnnotations().ValidateOnStart();
+        services.AddSingleton<ArtifactUpload>();
+        services.AddSingleton<ArtifactStore>();
+    }
+
+    private static void AddReports(ModuleBuilder module)
+    {
+        module.Services.AddSingleton<ReportSnapshots>();
+        module.Services.AddSingleton<ReportsBeingWritten>();
+        module.Services.AddSingleton<FindingGraphReport>();
+        module.Services.AddSingleton<GateReport>();
+        module.Services.AddSingleton<PostureReport>();
+        module.AddNeighbour<ControlPlane>(ControlPlane.Name);
+        module.AddNeighbour<ProgramGraphs>(ProgramGraphs.Name);
+        module.AddDestination<ControlPlaneExports>();
+        module.AddDestination<ProgramGraphExports>();
+        module.Route(VulnCenterEvents.ScanImported, ControlPlane.Name, ProgramGraphs.Name);
+        module.Route(VulnCenterEvents.StatusChanged, ControlPlane.Name, ProgramGraphs.Name);
+    }
+
+    private static void AddTickets(ModuleBuilder module)
+    {
+        module.Services.AddOptions<TicketOptions>().BindConfiguration("VulnCenter").ValidateDataAnnotations().ValidateOnStart();
+        module.Services.AddSingleton<TicketStore>();
+        module.Services.AddSingleton<TicketDesk>();
+        module.AddNeighbour<IntegrationHub>(IntegrationHub.Name);
+        module.AddDestination<TicketDesk>();
+        module.Route(VulnCenterEvents.TicketRequested, IntegrationHub.Name);
     }
 }
 
@@ -59,11 +100,13 @@ internal static class VulnCenterScopes
     public const string Read = "findings.read";
     public const string Import = "findings.import";
     public const string Change = "findings.change";
+    public const string TicketStates = "findings.ticket-states";
 
     public static readonly Scope[] All =
     [
         new(Read, VulnCenterModule.ModuleName, "read findings, observations, decisions and scans", Access.Reader, Access.Operator, Access.Auditor, Access.Service),
         new(Import, VulnCenterModule.ModuleName, "submit findings and import reports", Access.Operator, Access.Service),
         new(Change, VulnCenterModule.ModuleName, "move findings through their life", Access.Operator),
+        new(TicketStates, VulnCenterModule.ModuleName, "say which state a finding's ticket is in, with a signed webhook", Access.Service),
     ];
 }
