@@ -9,7 +9,7 @@ using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Gates;
 using Wave16.VulnCenter.Imports;
-using Wave16.VulnCenter.Reports;
+using Wave16.VulnCenter.Reporting;
 using Wave16.VulnCenter.Tickets;
 
 namespace Wave16.VulnCenter;

@@ -1,4 +1,4 @@
-namespace Wave16.VulnCenter.Reports;
+namespace Wave16.VulnCenter.Reporting;
 
 /// <summary>program-graph's graphs: one for each tenant and source, put whole; what is gone from it is gone there.</summary>
 internal sealed class ProgramGraphs(IHttpClientFactory clients)

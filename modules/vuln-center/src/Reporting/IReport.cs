@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace Wave16.VulnCenter.Reports;
+namespace Wave16.VulnCenter.Reporting;
 
 /// <summary>A report about findings, written while its rows come. What it says depends on the findings and on nothing else, so that its entity tag holds.</summary>
 internal interface IReport

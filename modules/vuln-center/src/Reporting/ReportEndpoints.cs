@@ -6,7 +6,7 @@ using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Imports;
 
-namespace Wave16.VulnCenter.Reports;
+namespace Wave16.VulnCenter.Reporting;
 
 internal static class ReportEndpoints
 {

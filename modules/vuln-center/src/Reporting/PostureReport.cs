@@ -4,7 +4,7 @@ using Npgsql;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Findings;
 
-namespace Wave16.VulnCenter.Reports;
+namespace Wave16.VulnCenter.Reporting;
 
 /// <summary>How each service stands: findings by severity and status, the worst and the oldest that is open, the gate.</summary>
 internal sealed class PostureReport : IReport

@@ -2,7 +2,7 @@ using System.Text.Json;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Findings;
 
-namespace Wave16.VulnCenter.Reports;
+namespace Wave16.VulnCenter.Reporting;
 
 /// <summary>
 /// The services, their components and code files, and the findings on them that are not verified, as a graph (JSON Graph Format 2). A component
@@ -20,10 +20,10 @@ internal sealed class FindingGraphReport : IReport
         """;
 
     private const string Components = $$"""
-        select distinct on (id) id, f.component, f.component_version, f.purl
+        select distinct on (c.id) c.id, f.component, f.component_version, f.purl
         from vuln_center.finding f, lateral (select {{ComponentId}} as id) c
         where {where} and f.component is not null and f.status <> 4
-        order by id, f.component, f.component_version, f.purl
+        order by c.id, f.component, f.component_version, f.purl
         """;
 
     private const string Files = $$"""

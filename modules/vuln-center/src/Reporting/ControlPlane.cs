@@ -1,4 +1,4 @@
-namespace Wave16.VulnCenter.Reports;
+namespace Wave16.VulnCenter.Reporting;
 
 /// <summary>control-plane's exports: one for each tenant and source, each replacing the last.</summary>
 internal sealed class ControlPlane(IHttpClientFactory clients)

@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 using Npgsql;
 using Wave16.Platform.Store;
 
-namespace Wave16.VulnCenter.Reports;
+namespace Wave16.VulnCenter.Reporting;
 
 /// <summary>What a report is about, and how far its content has come.</summary>
 /// <param name="Service">One service; null for all.</param>

@@ -4,7 +4,7 @@ using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Imports;
 
-namespace Wave16.VulnCenter.Reports;
+namespace Wave16.VulnCenter.Reporting;
 
 /// <summary>Which services are held back, and by which findings: everything that stands at the gate now.</summary>
 internal sealed class GateReport(IOptions<ImportOptions> options) : IReport

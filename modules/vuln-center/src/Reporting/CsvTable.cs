@@ -2,7 +2,7 @@ using System.Buffers;
 using System.Globalization;
 using System.Text;
 
-namespace Wave16.VulnCenter.Reports;
+namespace Wave16.VulnCenter.Reporting;
 
 /// <summary>A table as RFC 4180 writes it, in UTF-8. What a spreadsheet would take for a formula is made text by an apostrophe before it.</summary>
 internal sealed class CsvTable(Stream destination)

@@ -8,7 +8,7 @@ using Wave16.Platform.Neighbours;
 using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Contracts;
 
-namespace Wave16.VulnCenter.Reports;
+namespace Wave16.VulnCenter.Reporting;
 
 /// <summary>
 /// Tells a neighbour how a service stands when that has changed: its part of a report, whole, in place of the last. An event only says that
