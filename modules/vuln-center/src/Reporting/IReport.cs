@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text.Json;
 
 namespace Wave16.VulnCenter.Reporting;
@@ -19,22 +20,33 @@ internal interface IReport
     Task WriteAsync(ReportSnapshot snapshot, CsvTable csv, CancellationToken cancellation);
 }
 
-/// <summary>JSON that goes out as it is written.</summary>
-internal sealed class ReportJson(Stream destination) : IAsyncDisposable
+/// <summary>JSON that goes out as it is written. What has gathered is lost, and never sent, when writing ends early: cut off, it must not look whole.</summary>
+internal sealed class ReportJson : IAsyncDisposable
 {
     private const int FlushAt = 32 << 10;
 
-    public Utf8JsonWriter Writer { get; } = new(destination);
+    private readonly Stream _destination;
+
+    // The serializer flushes the writer after every item, and a response takes no synchronous writes.
+    private readonly ArrayBufferWriter<byte> _gathered = new(2 * FlushAt);
+
+    public ReportJson(Stream destination)
+    {
+        _destination = destination;
+        Writer = new Utf8JsonWriter(_gathered);
+    }
+
+    public Utf8JsonWriter Writer { get; }
 
     /// <summary>Between two items: sends what has gathered.</summary>
-    public Task GoOnAsync(CancellationToken cancellation) => Writer.BytesPending >= FlushAt ? Writer.FlushAsync(cancellation) : Task.CompletedTask;
+    public Task GoOnAsync(CancellationToken cancellation) => _gathered.WrittenCount + Writer.BytesPending >= FlushAt ? EndAsync(cancellation) : Task.CompletedTask;
 
-    public Task EndAsync(CancellationToken cancellation) => Writer.FlushAsync(cancellation);
-
-    /// <summary>Sends nothing more: what was cut off by a failure must not look whole.</summary>
-    public ValueTask DisposeAsync()
+    public async Task EndAsync(CancellationToken cancellation)
     {
-        Writer.Reset(Stream.Null);
-        return Writer.DisposeAsync();
+        await Writer.FlushAsync(cancellation);
+        await _destination.WriteAsync(_gathered.WrittenMemory, cancellation);
+        _gathered.ResetWrittenCount();
     }
+
+    public ValueTask DisposeAsync() => Writer.DisposeAsync();
 }
