@@ -220,7 +220,7 @@ public sealed class ArtifactTests(VulnCenterHost host) : IClassFixture<VulnCente
 
     [Theory]
     [InlineData("../../etc/passwd", "passwd")]
-    [InlineData("C:\\Users\\alice\\proof.txt", "proof.txt")]
+    [InlineData("D:\\evidence\\proof.txt", "proof.txt")]
     [InlineData("...hidden", "hidden")]
     [InlineData("gpj.\u202Etxt", "gpj.txt")]
     [InlineData("a\u0001b.txt", "ab.txt")]
