@@ -57,6 +57,7 @@ public sealed record FindingLocation(string? Path, int? Line, int? EndLine, stri
 
 /// <summary>A finding with everything that is known of it.</summary>
 /// <param name="OtherLocations">Where else the same result stands, as some SARIF tools say; at most 100.</param>
+/// <param name="Code">Null for what stands in no file.</param>
 public sealed record FindingDetail(
     Finding Finding,
     string? Description,
@@ -69,7 +70,15 @@ public sealed record FindingDetail(
     IReadOnlyList<Decision> Decisions,
     IReadOnlyList<Transition> History,
     IReadOnlyList<Evidence> Evidence,
-    IReadOnlyList<FindingLocation> OtherLocations);
+    IReadOnlyList<FindingLocation> OtherLocations,
+    CodeLink? Code);
+
+/// <summary>Where the code is that a finding stands in.</summary>
+/// <param name="Repository">As the last scan names it, else as the service's profile does; null when neither does.</param>
+/// <param name="Commit">That the last scan was of.</param>
+/// <param name="StartLine">1-based.</param>
+/// <param name="Link">To the lines, where the repository's host is known to have such links; null otherwise.</param>
+public sealed record CodeLink(string? Repository, string? Commit, string Path, int? StartLine, int? EndLine, string? Link);
 
 /// <summary>A CVSS vector as the scanner reported it; <paramref name="Score"/> is the scanner's.</summary>
 public sealed record ReportedScore(string Version, string Vector, decimal? Score, string Origin);

@@ -132,7 +132,12 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         await using var batch = new NpgsqlBatch(connection);
         foreach (var sql in (string[])
         [
-            $"select {Columns}, f.detail, f.raw_severity {From} where f.tenant = $1 and f.id = $2",
+            $"""
+            select {Columns}, f.detail, f.raw_severity, coalesce(l.repository, p.repository), l.commit_id {From}
+            left join vuln_center.scan l on l.tenant = f.tenant and l.id = s.scan
+            left join vuln_center.service p on p.tenant = f.tenant and p.name = f.service
+            where f.tenant = $1 and f.id = $2
+            """,
             $"""
             select o.id, o.scan, o.payload_hash, o.pointer, o.raw_severity, s.finished_at
             from vuln_center.observation o join vuln_center.scan s on s.tenant = o.tenant and s.id = o.scan
@@ -164,6 +169,7 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         var content = JsonSerializer.Deserialize(reader.GetString(44), VulnCenterJson.Default.FindingContent)
             ?? throw new InvalidOperationException($"Finding {id} has no content.");
         var rawSeverity = Text(reader, 45);
+        var code = CodeLinks.Of(finding.Location, Text(reader, 46), Text(reader, 47));
 
         List<Observation> observations = [];
         await reader.NextResultAsync(cancellation);
@@ -201,7 +207,8 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
 
         return new FindingDetail(
             finding, content.Description, rawSeverity, content.Cvss, content.Cwes, content.References, content.SecretPreview, observations, decisions, history, evidence,
-            [.. (content.OtherLocations ?? []).Select(place => new FindingLocation(place.Path, place.Line, place.EndLine, Resource: null, Url: null))]);
+            [.. (content.OtherLocations ?? []).Select(place => new FindingLocation(place.Path, place.Line, place.EndLine, Resource: null, Url: null))],
+            code);
     }
 
     public async Task<string?> TitleAsync(string tenant, Guid id, CancellationToken cancellation)

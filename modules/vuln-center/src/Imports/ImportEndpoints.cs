@@ -23,6 +23,8 @@ internal sealed record ImportQuery(
     [property: FromQuery(Name = "scopeFilter"), Description("What a complete scan was limited to: path:src/web, image:registry.example/shop/api or host:shop.example; without a prefix a path or an image.")] string? ScopeFilter,
     [property: FromQuery(Name = "kinds"), Description("What a complete scan looked for, comma-separated: sca, sast, dast, secret, config, license. Of the others it says nothing. Everything, or what the report tells, unless given.")] string? Kinds,
     [property: FromQuery(Name = "expectEmpty"), Description("true: a complete scan without any result closes what it does not show. Otherwise it is taken for one that went wrong.")] bool? ExpectEmpty,
+    [property: FromQuery(Name = "repository"), Description("Where the scanned code is kept, where the report does not say.")] string? Repository,
+    [property: FromQuery(Name = "commit"), Description("Which commit of it was scanned.")] string? Commit,
     [property: FromQuery(Name = "wait"), Description("Seconds to wait for the result before answering 202.")] int? Wait);
 
 /// <summary>A format and its severity mapping.</summary>
@@ -39,7 +41,7 @@ internal static class ImportEndpoints
     private const int NameLength = 200;
 
     // What is misspelt or said twice would change what the import means without anybody noticing.
-    private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase) { "format", "service", "source", "scope", "scopeFilter", "kinds", "expectEmpty", "wait" };
+    private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase) { "format", "service", "source", "scope", "scopeFilter", "kinds", "expectEmpty", "repository", "commit", "wait" };
 
     public static void MapImports(this IEndpointRouteBuilder app)
     {
@@ -86,7 +88,7 @@ internal static class ImportEndpoints
 
         var request = new ImportRequest(
             caller.Tenant, caller.Subject, format, query.Service ?? "", query.Source, scope, query.ScopeFilter, WithItems: maxResults is not null, maxResults,
-            kinds, query.ExpectEmpty ?? false);
+            kinds, query.ExpectEmpty ?? false, query.Repository, query.Commit);
         var spool = await intake.ReceiveAsync(http, caller.Tenant, cancellation);
         return Idempotent.Once(spool.Digest, async (command, cancel) =>
         {
@@ -153,6 +155,14 @@ internal static class ImportEndpoints
         if (query.ScopeFilter is { } filter && !IsName(filter))
         {
             errors.Add(FieldError.Query("scopeFilter", $"must be 1 to {NameLength} characters, without control characters"));
+        }
+
+        foreach (var (name, value) in new[] { ("repository", query.Repository), ("commit", query.Commit) })
+        {
+            if (value is not null && !IsName(value))
+            {
+                errors.Add(FieldError.Query(name, $"must be 1 to {NameLength} characters, without control characters"));
+            }
         }
 
         kinds = query.Kinds is null ? null : KindsOf(query.Kinds);

@@ -13,7 +13,7 @@ namespace Wave16.VulnCenter.Imports;
 /// <param name="ExpectEmpty">A report without any result means that there is nothing, not that something went wrong.</param>
 /// <param name="Source">Overrides the scanner's own name as the source.</param>
 internal sealed record ImportRequest(string Tenant, string Actor, IReportFormat Format, string Service, string? Source, ScanScope Scope, string? ScopeFilter, bool WithItems, int? MaxResults,
-    IReadOnlyList<FindingKind>? Kinds, bool ExpectEmpty);
+    IReadOnlyList<FindingKind>? Kinds, bool ExpectEmpty, string? Repository, string? Commit);
 
 /// <summary>One scan found in a report, with the id it will have and what it looked at.</summary>
 /// <param name="Results">Raw results, those included that were rejected.</param>
@@ -125,7 +125,7 @@ internal sealed class ReportReading(ImportStaging staging)
             var source = request.Source ?? SourceName(scanner.Tool, request.Format.Name);
             var image0 = Identifiers.ImageRepository(scanner.Image) ?? "";
             var known = scans.GetValueOrDefault((service, source))
-                ?? new ScanSeen(Guid.CreateVersion7(), service, source, scanner.Tool, scanner.Version, Failure: null, Results: 0, Category: scanner.Run, Repository: scanner.Repository, Commit: scanner.Commit)
+                ?? new ScanSeen(Guid.CreateVersion7(), service, source, scanner.Tool, scanner.Version, Failure: null, Results: 0, Category: scanner.Run, Repository: request.Repository ?? scanner.Repository, Commit: request.Commit ?? scanner.Commit)
                 {
                     Images = [image0],
                     Kinds = request.Kinds ?? scanner.Kinds,
