@@ -5,9 +5,11 @@ using Wave16.Platform.Neighbours;
 using Wave16.Platform.Retention;
 using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Cvss;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Gates;
 using Wave16.VulnCenter.Imports;
+using Wave16.VulnCenter.Ssvc;
 
 namespace Wave16.VulnCenter;
 
@@ -51,6 +53,8 @@ public sealed class VulnCenterModule : IModule
     {
         app.MapFindings();
         app.MapImports();
+        app.MapCvss();
+        app.MapSsvc();
     }
 }
 

@@ -15,7 +15,7 @@ internal readonly record struct CvssReading(CvssVector? Vector, CvssFault? Fault
 /// </summary>
 internal sealed class CvssVector
 {
-    /// <summary>In characters. The longest valid vector, with every metric of version 4.0, has 213.</summary>
+    /// <summary>In characters. The longest valid vector, with every metric of version 4.0, has 178.</summary>
     public const int MaxLength = 512;
 
     private static readonly CvssFault Empty = new(0, "is empty");

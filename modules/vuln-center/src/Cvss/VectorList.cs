@@ -15,7 +15,7 @@ internal sealed class VectorList
 {
     public const int MaxVectors = 200_000;
 
-    /// <summary>In bytes. A longer string cannot be passed over: the request is refused.</summary>
+    /// <summary>In bytes. A longer value cannot be passed over in bounded memory: the request is refused.</summary>
     private const int MaxToken = 64 << 10;
 
     // A character may be written as six: \u0041.
@@ -52,13 +52,19 @@ internal sealed class VectorList
         while (true)
         {
             var read = await body.ReadAsync(cancellation);
-            var consumed = list.Take(read.Buffer, read.IsCompleted);
-            var left = read.Buffer.Slice(consumed).Length;
-            body.AdvanceTo(consumed, read.Buffer.End);
+            // A read that ends in a refusal is over, too: the server reads the rest of the body away.
+            var consumed = read.Buffer.End;
+            try
+            {
+                consumed = list.Take(read.Buffer, read.IsCompleted);
+            }
+            finally
+            {
+                body.AdvanceTo(consumed, read.Buffer.End);
+            }
+
             if (read.IsCompleted)
                 break;
-            if (left > MaxToken)
-                throw Refused(FindingProblems.TooManyVectors, $"A string of more than {MaxToken} bytes is no vector.", list.Pointer, $"is longer than {MaxToken} bytes");
         }
 
         return list._seen ? list._vectors : throw Refused(ProblemCodes.Invalid.Code, "The body lacks required members.", "/vectors", "is required");
@@ -72,15 +78,25 @@ internal sealed class VectorList
         try
         {
             while (reader.Read())
+            {
+                Bound(reader.HasValueSequence ? reader.ValueSequence.Length : reader.ValueSpan.Length);
                 Take(ref reader);
+            }
         }
         catch (JsonException broken) when (broken.GetType() != typeof(JsonException))
         {
             throw new BadHttpRequestException("Not JSON.", new JsonException(broken.Message, _place == Place.InVectors ? $"$.vectors[{_vectors.Count}]" : "$", broken.LineNumber, broken.BytePositionInLine, broken));
         }
 
+        Bound(bytes.Length - reader.BytesConsumed);
         _state = reader.CurrentState;
         return reader.Position;
+    }
+
+    private void Bound(long token)
+    {
+        if (token > MaxToken)
+            throw Refused(ProblemCodes.TooLarge.Code, $"A value of more than {MaxToken} bytes is not read.", Pointer, $"is longer than {MaxToken} bytes");
     }
 
     private void Take(ref Utf8JsonReader reader)
