@@ -5,25 +5,22 @@ namespace Wave16.VulnCenter.Tests.Cvss;
 /// <summary>The equations of the guide of version 2 (§3.2) and of the specifications of 3.0 (§8) and 3.1 (§7), with names instead of numbers and exact fractions.</summary>
 internal static class Reference2And3
 {
+    private static readonly Dictionary<string, string> Weights2 = Table(
+        "AV L=0.395 A=0.646 N=1.0", "AC H=0.35 M=0.61 L=0.71", "Au M=0.45 S=0.56 N=0.704", "C N=0.0 P=0.275 C=0.660", "I N=0.0 P=0.275 C=0.660", "A N=0.0 P=0.275 C=0.660",
+        "E U=0.85 POC=0.9 F=0.95 H=1.0", "RL OF=0.87 TF=0.90 W=0.95 U=1.0", "RC UC=0.90 UR=0.95 C=1.0",
+        "CDP N=0 L=0.1 LM=0.3 MH=0.4 H=0.5", "TD N=0 L=0.25 M=0.75 H=1.0", "CR L=0.5 M=1.0 H=1.51", "IR L=0.5 M=1.0 H=1.51", "AR L=0.5 M=1.0 H=1.51");
+
+    private static readonly Dictionary<string, string> Weights3 = Table(
+        "AV N=0.85 A=0.62 L=0.55 P=0.2", "AC L=0.77 H=0.44", "PR.U N=0.85 L=0.62 H=0.27", "PR.C N=0.85 L=0.68 H=0.5", "UI N=0.85 R=0.62",
+        "C H=0.56 L=0.22 N=0", "I H=0.56 L=0.22 N=0", "A H=0.56 L=0.22 N=0",
+        "E H=1 F=0.97 P=0.94 U=0.91", "RL U=1 W=0.97 T=0.96 O=0.95", "RC C=1 R=0.96 U=0.92", "CR H=1.5 M=1 L=0.5", "IR H=1.5 M=1 L=0.5", "AR H=1.5 M=1 L=0.5");
+
     /// <summary>In tenths; a score whose metrics are not there is null.</summary>
     public static (int Base, int? Temporal, int? Environmental) Score(Grammar.Sample vector) => vector.Grammar == Grammar.V2 ? Score2(vector) : Score3(vector);
 
     private static (int, int?, int?) Score2(Grammar.Sample v)
     {
-        Fraction Weight(string metric) => (metric, v[metric]) switch
-        {
-            ("AV", "L") => "0.395", ("AV", "A") => "0.646", ("AV", _) => 1,
-            ("AC", "H") => "0.35", ("AC", "M") => "0.61", ("AC", _) => "0.71",
-            ("Au", "M") => "0.45", ("Au", "S") => "0.56", ("Au", _) => "0.704",
-            ("C" or "I" or "A", "N") => 0, ("C" or "I" or "A", "P") => "0.275", ("C" or "I" or "A", _) => "0.660",
-            ("E", "U") => "0.85", ("E", "POC") => "0.9", ("E", "F") => "0.95",
-            ("RL", "OF") => "0.87", ("RL", "TF") => "0.90", ("RL", "W") => "0.95",
-            ("RC", "UC") => "0.90", ("RC", "UR") => "0.95",
-            ("CDP", "L") => "0.1", ("CDP", "LM") => "0.3", ("CDP", "MH") => "0.4", ("CDP", "H") => "0.5", ("CDP", _) => 0,
-            ("TD", "N") => 0, ("TD", "L") => "0.25", ("TD", "M") => "0.75",
-            ("CR" or "IR" or "AR", "L") => "0.5", ("CR" or "IR" or "AR", "H") => "1.51",
-            _ => 1,
-        };
+        Fraction Weight(string metric) => Weights2.GetValueOrDefault($"{metric}:{v[metric]}") ?? (metric == "CDP" ? "0" : "1");
 
         Fraction Base(Fraction impact)
         {
@@ -51,19 +48,8 @@ internal static class Reference2And3
         var is31 = v.Grammar == Grammar.V31;
         string Modified(string metric) => v["M" + metric] == "X" ? v[metric] : v["M" + metric];
 
-        Fraction Weight(string metric, string value, string scope) => (metric, value, scope) switch
-        {
-            ("AV", "N", _) => "0.85", ("AV", "A", _) => "0.62", ("AV", "L", _) => "0.55", ("AV", _, _) => "0.2",
-            ("AC", "L", _) => "0.77", ("AC", _, _) => "0.44",
-            ("PR", "N", _) => "0.85", ("PR", "L", "U") => "0.62", ("PR", "L", _) => "0.68", ("PR", _, "U") => "0.27", ("PR", _, _) => "0.5",
-            ("UI", "N", _) => "0.85", ("UI", _, _) => "0.62",
-            ("C" or "I" or "A", "H", _) => "0.56", ("C" or "I" or "A", "L", _) => "0.22", ("C" or "I" or "A", _, _) => 0,
-            ("E", "F", _) => "0.97", ("E", "P", _) => "0.94", ("E", "U", _) => "0.91",
-            ("RL", "W", _) => "0.97", ("RL", "T", _) => "0.96", ("RL", "O", _) => "0.95",
-            ("RC", "R", _) => "0.96", ("RC", "U", _) => "0.92",
-            ("CR" or "IR" or "AR", "H", _) => "1.5", ("CR" or "IR" or "AR", "L", _) => "0.5",
-            _ => 1,
-        };
+        Fraction Weight(string metric, string value, string scope) =>
+            Weights3.GetValueOrDefault($"{metric}.{scope}:{value}") ?? Weights3.GetValueOrDefault($"{metric}:{value}") ?? "1";
 
         Fraction RoundUp(Fraction score)
         {
@@ -102,6 +88,10 @@ internal static class Reference2And3
             Given(v, "E", "RL", "RC") ? InTenths(Temporal(score)) : null,
             Given(v, "CR", "IR", "AR", "MAV", "MAC", "MPR", "MUI", "MS", "MC", "MI", "MA") ? InTenths(Temporal(Combined(impact, Modified))) : null);
     }
+
+    private static Dictionary<string, string> Table(params string[] rows) => rows.Select(row => row.Split(' '))
+        .SelectMany(row => row.Skip(1).Select(cell => cell.Split('=')), (row, cell) => (Key: $"{row[0]}:{cell[0]}", Weight: cell[1]))
+        .ToDictionary(cell => cell.Key, cell => cell.Weight, StringComparer.Ordinal);
 
     private static bool Given(Grammar.Sample vector, params string[] metrics) => metrics.Any(metric => vector[metric] != vector.Grammar.NotDefined);
 
