@@ -22,15 +22,6 @@ public enum TechnicalImpact
     Total = 2,
 }
 
-/// <summary>What depends on the service: its mission, and people's well-being.</summary>
-[JsonConverter(typeof(KebabCaseEnumConverter<MissionImpact>))]
-public enum MissionImpact
-{
-    Low = 1,
-    Medium = 2,
-    High = 3,
-}
-
 /// <summary>A row of the decision table.</summary>
 public sealed record SsvcRow(Exploitation Exploitation, bool Automatable, TechnicalImpact TechnicalImpact, MissionImpact MissionImpact, SsvcDecision Decision);
 

@@ -122,7 +122,7 @@ public sealed class CvssScoreTests
     {
         var plain = Vector(sample.Written(sample.Metrics.Take(sample.Grammar.Base.Count)));
         var repeated = string.Join('/', sample.Metrics.Take(sample.Grammar.Base.Count).Select(metric => $"M{metric.Name}:{metric.Value}"));
-        var environment = CvssEnvironment.Read(repeated, out _) ?? throw new InvalidOperationException(repeated);
+        var environment = CvssEnvironment.Read(new Dictionary<string, string> { [sample.Grammar == Grammar.V4 ? "4.0" : "3.0"] = repeated }, out _) ?? throw new InvalidOperationException(repeated);
         var scores = plain.With(environment).Score();
         Assert.Equal((plain.Score().Base, plain.Score().Base), (scores.Base, scores.Environmental));
     });

@@ -123,34 +123,37 @@ public sealed class CvssVectorTests
     [Fact]
     public void An_environment_replaces_the_vectors_own_metrics_and_leaves_the_rest()
     {
-        var environment = Environment("CR:H/AR:X/MAV:L");
+        var environment = Environment(("3.1", "MAV:L/CR:H/AR:X"), ("4.0", "CR:H/MSI:S"), ("2.0", "CDP:LM/CR:H"));
         Assert.Equal(V31 + "/CR:H/IR:L/MAV:L", Read(V31 + "/CR:L/IR:L").With(environment).ToString());
-        Assert.Equal(V4 + "/E:P/CR:H/MAV:L/AU:Y", Read(V4 + "/E:P/AU:Y").With(environment).ToString());
-        Assert.Equal(V2 + "/CR:H", Read(V2).With(environment).ToString());
+        Assert.Equal(V4 + "/E:P/CR:H/MSI:S/AU:Y", Read(V4 + "/E:P/AU:Y").With(environment).ToString());
+        Assert.Equal(V2 + "/CDP:LM/CR:H", Read(V2).With(environment).ToString());
     }
 
     [Fact]
-    public void A_metric_that_versions_know_with_other_values_is_given_for_each_of_them()
+    public void A_versions_metrics_go_into_no_other_versions_vectors()
     {
-        var environment = Environment("MUI:R/MUI:P/MS:C/MSI:S/CDP:LM");
-        Assert.Equal(V31 + "/MUI:R/MS:C", Read(V31).With(environment).ToString());
-        Assert.Equal(V4 + "/MUI:P/MSI:S", Read(V4).With(environment).ToString());
-        Assert.Equal(V2 + "/CDP:LM", Read(V2).With(environment).ToString());
+        var environment = Environment(("3.1", "CR:H"));
+        Assert.Equal(V4, Read(V4).With(environment).ToString());
+        Assert.Equal("CVSS:3.0" + V31[8..], Read("CVSS:3.0" + V31[8..]).With(environment).ToString());
+        Assert.Equal([false, false, true, false], Enum.GetValues<CvssVersion>().Select(environment.Concerns));
     }
 
     [Theory]
-    [InlineData("", 0, "is not a metric and its value")]
-    [InlineData("CR:H/AV:N", 5, "is not an environmental metric of any version")]
-    [InlineData("CR:H/E:A", 5, "is not an environmental metric of any version")]
-    [InlineData("CR:H/MAV:R", 5, "has a value that no version knows")]
-    [InlineData("CR:H/IR:L/CR:M", 10, "CR is given twice")]
-    [InlineData("MUI:N/MUI:P", 6, "MUI is given twice")]
-    [InlineData("CR:H/", 5, "is not a metric and its value")]
-    [InlineData("CR:H/\u0141", 5, "is not a metric and its value")]
-    public void What_is_not_an_environment_is_told_with_its_position_and_why(string text, int position, string reason)
+    [InlineData("3.1", "", 0, "is not a metric and its value")]
+    [InlineData("3.1", "CR:H/AV:N", 5, "is not an environmental metric of CVSS 3.1")]
+    [InlineData("4.0", "CR:H/E:A", 5, "is not an environmental metric of CVSS 4.0")]
+    [InlineData("3.1", "CR:H/MSI:S", 5, "is not an environmental metric of CVSS 3.1")]
+    [InlineData("4.0", "CR:H/MUI:R", 9, "is not a value of MUI: it must be one of N, P, A, X")]
+    [InlineData("2.0", "CR:X", 3, "is not a value of CR: it must be one of L, M, H, ND")]
+    [InlineData("3.0", "CR:H/IR:L/CR:M", 10, "CR is given twice")]
+    [InlineData("3.1", "CR:H/", 5, "is not a metric and its value")]
+    [InlineData("3.1", "CR:H/\u0141", 5, "is not a metric and its value")]
+    [InlineData("3.2", "CR:H", 0, "is not a version")]
+    [InlineData("CVSS:3.1", "CR:H", 0, "is not a version")]
+    public void What_is_not_an_environment_is_told_with_its_version_position_and_why(string version, string text, int position, string reason)
     {
-        Assert.Null(CvssEnvironment.Read(text, out var fault));
-        Assert.Equal(position, fault?.Position);
+        Assert.Null(CvssEnvironment.Read(new Dictionary<string, string> { [version] = text }, out var fault));
+        Assert.Equal((version, position), (fault?.Version, fault?.Position));
         Assert.Contains(reason, fault?.Reason, StringComparison.Ordinal);
     }
 
@@ -162,7 +165,7 @@ public sealed class CvssVectorTests
             return;
         new Random(seed).Shuffle(environmental);
         var without = Read(sample.Written(sample.Metrics.Except(environmental)));
-        var environment = Environment(string.Join('/', environmental.Select(metric => $"{metric.Name}:{metric.Value}")));
+        var environment = Environment((sample.Grammar == Grammar.V4 ? "4.0" : "3.0", string.Join('/', environmental.Select(metric => $"{metric.Name}:{metric.Value}"))));
         Assert.Equal(Read(sample.Text).ToString(), without.With(environment).ToString());
         Assert.Equal(Read(sample.Text).Score(), without.With(environment).Score());
     });
@@ -173,5 +176,6 @@ public sealed class CvssVectorTests
         return vector ?? throw new InvalidOperationException($"{text}: {fault}");
     }
 
-    private static CvssEnvironment Environment(string text) => CvssEnvironment.Read(text, out var fault) ?? throw new InvalidOperationException($"{text}: {fault}");
+    private static CvssEnvironment Environment(params (string Version, string Metrics)[] metrics) =>
+        CvssEnvironment.Read(metrics.ToDictionary(given => given.Version, given => given.Metrics), out var fault) ?? throw new InvalidOperationException(fault?.ToString());
 }

@@ -61,7 +61,7 @@ public sealed class SeverityDecisionTests
     [Fact]
     public void A_services_environment_decides_where_it_is_given_and_the_scanners_score_is_compared_without_it()
     {
-        var environment = CvssEnvironment.Read("MAV:P/CR:L/IR:L/AR:L", out _);
+        var environment = CvssEnvironment.Read(new Dictionary<string, string> { ["3.1"] = "MAV:P/CR:L/IR:L/AR:L", ["4.0"] = "CR:L" }, out _);
         var decision = SeverityDecision.Of([V31], Severity.Low, environment);
         Assert.Equal((Severity.Medium, "cvss-3.1/environmental", 5.0m, V31.Vector + "/CR:L/IR:L/AR:L/MAV:P"), (decision.Severity, decision.From, decision.Score, decision.Vector));
         Assert.False(decision.Assessed[0].ScoreDiffers);
@@ -70,7 +70,7 @@ public sealed class SeverityDecisionTests
     [Fact]
     public void An_environment_without_a_metric_of_the_deciding_version_changes_nothing()
     {
-        var decision = SeverityDecision.Of([V31, V2], Severity.Low, CvssEnvironment.Read("CDP:H/CR:X/MSI:S", out _));
+        var decision = SeverityDecision.Of([V31, V2], Severity.Low, CvssEnvironment.Read(new Dictionary<string, string> { ["2.0"] = "CDP:H", ["3.1"] = "CR:X", ["4.0"] = "MSI:S" }, out _));
         Assert.Equal(("cvss-3.1", 9.8m, V31.Vector), (decision.From, decision.Score, decision.Vector));
     }
 

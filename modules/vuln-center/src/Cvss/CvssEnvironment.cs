@@ -2,43 +2,40 @@ using System.Text;
 
 namespace Wave16.VulnCenter.Cvss;
 
+/// <summary>Why a text is no environment.</summary>
+/// <param name="Version">The key it stands under.</param>
+/// <param name="Position">In characters from 0.</param>
+internal sealed record CvssEnvironmentFault(string Version, int Position, string Reason);
+
 /// <summary>
-/// The environmental metrics of a service, as <c>CR:H/AR:L/MAV:A</c>. Each goes to every version that has a metric of that name and value, so one
-/// text serves vectors of all versions; where versions need different values, both are given (<c>MUI:R/MUI:P</c> is required in v3, passive in v4).
+/// The environmental metrics of a service by version, as its profile gives them: <c>{"3.1": "CR:H/MAV:A", "4.0": "CR:H"}</c>. A version's metrics go into
+/// vectors of that version only; their order is free.
 /// </summary>
 internal sealed class CvssEnvironment
 {
-    private static readonly CvssFault TooLong = new(CvssVector.MaxLength, $"is longer than {CvssVector.MaxLength} characters");
-
     // By CvssScheme.All.
-    private readonly CvssValues[] _values;
+    private readonly CvssValues[] _values = new CvssValues[CvssScheme.All.Length];
 
-    private CvssEnvironment(CvssValues[] values) => _values = values;
+    private CvssEnvironment()
+    {
+    }
 
     /// <param name="fault">Why there is none, and where; null when there is one.</param>
-    public static CvssEnvironment? Read(string text, out CvssFault? fault)
+    public static CvssEnvironment? Read(IReadOnlyDictionary<string, string> byVersion, out CvssEnvironmentFault? fault)
     {
-        if (text.Length > CvssVector.MaxLength)
-        {
-            fault = TooLong;
-            return null;
-        }
-
-        var (values, seen) = (new CvssValues[CvssScheme.All.Length], new uint[CvssScheme.All.Length]);
-        var at = 0;
-        foreach (var field in text.Split('/'))
-        {
-            if (Take(field, values, seen) is { } reason)
-            {
-                fault = new CvssFault(at, reason);
-                return null;
-            }
-
-            at += field.Length + 1;
-        }
-
+        var environment = new CvssEnvironment();
         fault = null;
-        return new CvssEnvironment(values);
+        foreach (var (version, text) in byVersion)
+        {
+            var scheme = Array.FindIndex(CvssScheme.All, known => known.Version.Number() == version);
+            fault = scheme < 0
+                ? new CvssEnvironmentFault(version, 0, "is not a version: 4.0, 3.1, 3.0 or 2.0")
+                : Take(version, text, CvssScheme.All[scheme], ref environment._values[scheme]);
+            if (fault is not null)
+                return null;
+        }
+
+        return environment;
     }
 
     public CvssValues Of(CvssScheme scheme) => _values[Array.IndexOf(CvssScheme.All, scheme)];
@@ -55,34 +52,29 @@ internal sealed class CvssEnvironment
         return false;
     }
 
-    private static string? Take(string field, CvssValues[] values, uint[] seen)
+    private static CvssEnvironmentFault? Take(string version, string text, CvssScheme scheme, ref CvssValues values)
     {
-        var colon = field.IndexOf(':', StringComparison.Ordinal);
-        if (colon < 0)
-            return "is not a metric and its value, joined by ':'";
-        var (name, value) = (Encoding.UTF8.GetBytes(field[..colon]), Encoding.UTF8.GetBytes(field[(colon + 1)..]));
-        var (known, taken) = (false, false);
-        for (var i = 0; i < values.Length; i++)
+        if (text.Length > CvssVector.MaxLength)
+            return new CvssEnvironmentFault(version, CvssVector.MaxLength, $"is longer than {CvssVector.MaxLength} characters");
+        var (at, seen) = (0, 0u);
+        foreach (var field in text.Split('/'))
         {
-            var scheme = CvssScheme.All[i];
-            var metric = scheme.IndexOf(name);
-            if (metric < 0 || scheme.Metrics[metric].Group != CvssGroup.Environmental)
-                continue;
-            known = true;
-            if (scheme.Metrics[metric].Find(value) is not { } number)
-                continue;
-            if ((seen[i] & (1u << metric)) != 0)
-                return scheme.Metrics[metric].Repeated;
-            values[i][metric] = number;
-            seen[i] |= 1u << metric;
-            taken = true;
+            var colon = field.IndexOf(':', StringComparison.Ordinal);
+            if (colon < 0)
+                return new CvssEnvironmentFault(version, at, "is not a metric and its value, joined by ':'");
+            var index = scheme.IndexOf(Encoding.UTF8.GetBytes(field[..colon]));
+            if (index < 0 || scheme.Metrics[index] is not { Group: CvssGroup.Environmental } metric)
+                return new CvssEnvironmentFault(version, at, $"is not an environmental metric of CVSS {version}");
+            if ((seen & (1u << index)) != 0)
+                return new CvssEnvironmentFault(version, at, metric.Repeated);
+            if (metric.Find(Encoding.UTF8.GetBytes(field[(colon + 1)..])) is not { } value)
+                return new CvssEnvironmentFault(version, at + colon + 1, metric.NoSuchValue);
+
+            values[index] = value;
+            seen |= 1u << index;
+            at += field.Length + 1;
         }
 
-        return (known, taken) switch
-        {
-            (_, true) => null,
-            (true, _) => "has a value that no version knows for this metric",
-            _ => "is not an environmental metric of any version",
-        };
+        return null;
     }
 }
