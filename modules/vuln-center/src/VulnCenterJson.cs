@@ -53,5 +53,8 @@ namespace Wave16.VulnCenter;
 [JsonSerializable(typeof(FindingContent))]
 [JsonSerializable(typeof(FindingAttributes))]
 [JsonSerializable(typeof(Gates.Gate))]
+[JsonSerializable(typeof(ScoreVectors))]
+[JsonSerializable(typeof(ScoredVectors))]
+[JsonSerializable(typeof(SsvcTable))]
 [JsonSerializable(typeof(Dictionary<string, string>[]))]
 internal sealed partial class VulnCenterJson : JsonSerializerContext;

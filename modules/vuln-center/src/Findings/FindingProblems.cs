@@ -16,6 +16,7 @@ internal static class FindingProblems
     public const string ReportTooLarge = "import.report-too-large";
     public const string UnsupportedEncoding = "import.unsupported-encoding";
     public const string ImportFinished = "import.finished";
+    public const string TooManyVectors = "cvss.too-many-vectors";
 
     public static readonly ProblemCode[] All =
     [
@@ -30,5 +31,6 @@ internal static class FindingProblems
         new(ReportTooLarge, 413, "The report is too large"),
         new(UnsupportedEncoding, 415, "The report's encoding is not supported"),
         new(ImportFinished, 409, "The import is finished"),
+        new(TooManyVectors, 413, "The request holds more than is scored at once"),
     ];
 }
