@@ -2,6 +2,8 @@ using System.Text.Json;
 using Npgsql;
 using Wave16.Platform.Store;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Cvss;
+using Wave16.VulnCenter.Imports.Formats;
 
 namespace Wave16.VulnCenter.Findings;
 
@@ -206,9 +208,21 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         }
 
         return new FindingDetail(
-            finding, content.Description, rawSeverity, content.Cvss, content.Cwes, content.References, content.SecretPreview, observations, decisions, history, evidence,
+            finding, content.Description, rawSeverity, [.. content.Cvss.Select(Assess)], content.Cwes, content.References, content.SecretPreview, observations, decisions, history, evidence,
             [.. (content.OtherLocations ?? []).Select(place => new FindingLocation(place.Path, place.Line, place.EndLine, Resource: null, Url: null))],
             code);
+    }
+
+    private static ReportedScore Assess(ReportedScore reported)
+    {
+        var (vector, fault) = CvssVector.Read(reported.Vector);
+        var assessed = new AssessedCvss(new ReportedCvss(reported.Version, reported.Vector, reported.Score, reported.Origin), vector?.Score(), fault);
+        return reported with
+        {
+            Computed = assessed.Scores?.Overall,
+            Differs = assessed.ScoreDiffers,
+            Fault = fault is null ? null : $"{fault.Reason} (at character {fault.Position.ToString(System.Globalization.CultureInfo.InvariantCulture)})",
+        };
     }
 
     public async Task<string?> TitleAsync(string tenant, Guid id, CancellationToken cancellation)
