@@ -9,7 +9,22 @@ internal static class ReportFormats
     /// <summary>As in <c>?format=</c>: the report says itself what it is.</summary>
     public const string Auto = "auto";
 
-    public static IReadOnlyList<IReportFormat> All { get; } = [new GenericFormat(), new GrypeFormat(), new SarifFormat(), new TrivyFormat()];
+    public static IReadOnlyList<IReportFormat> All { get; } =
+    [
+        new CycloneDxFormat(),
+        new GenericFormat(),
+        new GitleaksFormat(),
+        new GrypeFormat(),
+        new NpmAuditFormat(),
+        new NucleiFormat(),
+        new OpenVexFormat(),
+        new OsvScannerFormat(),
+        new SarifFormat(),
+        new SemgrepFormat(),
+        new SnykFormat(),
+        new TrivyFormat(),
+        new ZapFormat(),
+    ];
 
     public static IReportFormat? Find(string name) =>
         All.FirstOrDefault(format => string.Equals(format.Name, name, StringComparison.OrdinalIgnoreCase));
