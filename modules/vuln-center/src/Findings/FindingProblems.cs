@@ -12,6 +12,8 @@ internal static class FindingProblems
     public const string NotSuppressed = "finding.not-suppressed";
     public const string NotOverridden = "finding.severity-not-overridden";
     public const string UnknownFormat = "import.unknown-format";
+    public const string UnrecognisedFormat = "import.unrecognised-format";
+    public const string AmbiguousFormat = "import.ambiguous-format";
     public const string ReportUnreadable = "import.report-unreadable";
     public const string ReportTooLarge = "import.report-too-large";
     public const string UnsupportedEncoding = "import.unsupported-encoding";
@@ -27,6 +29,8 @@ internal static class FindingProblems
         new(NotSuppressed, 409, "The finding is not suppressed"),
         new(NotOverridden, 409, "The finding's severity is not overridden"),
         new(UnknownFormat, 400, "Unknown report format"),
+        new(UnrecognisedFormat, 422, "No format recognises the report"),
+        new(AmbiguousFormat, 422, "More than one format recognises the report"),
         new(ReportUnreadable, 422, "The report cannot be read"),
         new(ReportTooLarge, 413, "The report is too large"),
         new(UnsupportedEncoding, 415, "The report's encoding is not supported"),
