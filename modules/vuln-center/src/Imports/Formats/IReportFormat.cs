@@ -64,6 +64,7 @@ internal sealed class ReportFormatException(string code, string detail, long byt
     public const string DuplicateKey = "report.duplicate-key";
     public const string WrongType = "report.wrong-type";
     public const string Encoding = "report.encoding";
+    public const string Entity = "report.entity";
     public const string Foreign = "report.foreign-format";
 
     public string Code { get; } = code;
