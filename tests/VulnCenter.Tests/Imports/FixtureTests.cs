@@ -82,10 +82,4 @@ public sealed class FixtureTests
         pointer.Split('/').Skip(1).Aggregate(root, (element, segment) => element.ValueKind == JsonValueKind.Array
             ? element[int.Parse(segment, System.Globalization.CultureInfo.InvariantCulture)]
             : element.GetProperty(segment));
-
-    sealed class DripStream(byte[] content) : MemoryStream(content)
-    {
-        public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
-            base.ReadAsync(buffer[..Math.Min(1, buffer.Length)], cancellationToken);
-    }
 }

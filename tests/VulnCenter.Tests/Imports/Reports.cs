@@ -54,3 +54,10 @@ internal static class Reports
     public static string Generic(params string[] findings) =>
         $$"""{"schemaVersion":"1","source":"red-team","findings":[{{string.Join(',', findings)}}]}""";
 }
+
+/// <summary>A report that arrives one byte at a time.</summary>
+internal sealed class DripStream(byte[] content) : MemoryStream(content)
+{
+    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
+        base.ReadAsync(buffer[..Math.Min(1, buffer.Length)], cancellationToken);
+}

@@ -9,6 +9,8 @@ internal static class FindingProblems
     public const string Verified = "finding.verified";
     public const string EvidenceInsufficient = "finding.evidence-insufficient";
     public const string UnknownFormat = "import.unknown-format";
+    public const string UnrecognisedFormat = "import.unrecognised-format";
+    public const string AmbiguousFormat = "import.ambiguous-format";
     public const string ReportUnreadable = "import.report-unreadable";
     public const string ReportTooLarge = "import.report-too-large";
     public const string UnsupportedEncoding = "import.unsupported-encoding";
@@ -20,6 +22,8 @@ internal static class FindingProblems
         new(Verified, 409, "The finding is verified"),
         new(EvidenceInsufficient, 422, "The evidence does not suffice"),
         new(UnknownFormat, 400, "Unknown report format"),
+        new(UnrecognisedFormat, 422, "No format recognises the report"),
+        new(AmbiguousFormat, 422, "More than one format recognises the report"),
         new(ReportUnreadable, 422, "The report cannot be read"),
         new(ReportTooLarge, 413, "The report is too large"),
         new(UnsupportedEncoding, 415, "The report's encoding is not supported"),

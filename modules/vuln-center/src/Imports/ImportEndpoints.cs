@@ -16,7 +16,7 @@ namespace Wave16.VulnCenter.Imports;
 
 /// <summary>Query parameters of <c>POST /findings/imports</c>.</summary>
 internal sealed record ImportQuery(
-    [property: FromQuery(Name = "format"), Description("Name of the report's format; GET /findings/formats lists them.")] string? Format,
+    [property: FromQuery(Name = "format"), Description("Name of the report's format; GET /findings/formats lists them. auto (default): seen from the report, and told in the result.")] string? Format,
     [property: FromQuery(Name = "service"), Description("The service that was scanned. Optional where the findings name theirs.")] string? Service,
     [property: FromQuery(Name = "source"), Description("Name of the source; the scanner's own name unless given.")] string? Source,
     [property: FromQuery(Name = "scope"), Description("complete: this source scanned all of the service; partial (default): only some of it.")] string? Scope,
@@ -122,13 +122,14 @@ internal static class ImportEndpoints
     private static ReportFormatView View(IReportFormat format) =>
         new(format.Name, format.Title, format.Versions, [.. format.Severities.Select(mapping => new SeverityMappingView(mapping.Raw, mapping.Severity))]);
 
-    private static Refusal? Validate(ImportQuery query, IQueryCollection raw, bool needsService, out IReportFormat format, out ScanScope scope)
+    private static Refusal? Validate(ImportQuery query, IQueryCollection raw, bool needsService, out IReportFormat? format, out ScanScope scope)
     {
         List<FieldError> errors = [];
-        var found = ReportFormats.Find(query.Format ?? "");
-        if (found is null)
+        var isAuto = query.Format is null || string.Equals(query.Format, ReportFormats.Auto, StringComparison.OrdinalIgnoreCase);
+        format = ReportFormats.Find(query.Format ?? "");
+        if (format is null && !isAuto)
         {
-            errors.Add(FieldError.Query("format", $"must be one of {string.Join(", ", ReportFormats.All.Select(known => known.Name))}"));
+            errors.Add(FieldError.Query("format", $"must be auto or one of {string.Join(", ", ReportFormats.All.Select(known => known.Name))}"));
         }
 
         if (query.Service is { } service ? !IsName(service) : needsService)
@@ -169,7 +170,6 @@ internal static class ImportEndpoints
             }
         }
 
-        format = found ?? ReportFormats.All[0];
         return errors.Count == 0 ? null : new Refusal(ProblemCodes.Invalid.Code, "The import is not valid.", errors);
     }
 

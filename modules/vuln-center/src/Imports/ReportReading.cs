@@ -5,11 +5,12 @@ using Wave16.VulnCenter.Imports.Formats;
 namespace Wave16.VulnCenter.Imports;
 
 /// <summary>What the caller said about the report.</summary>
+/// <param name="Format">Null: to be seen from the report.</param>
 /// <param name="Service">The service whose findings these are.</param>
 /// <param name="WithItems">The answer says for each result what became of it.</param>
 /// <param name="MaxResults">More are refused.</param>
 /// <param name="Source">Overrides the scanner's own name as the source.</param>
-internal sealed record ImportRequest(string Tenant, string Actor, IReportFormat Format, string Service, string? Source, ScanScope Scope, string? ScopeFilter, bool WithItems, int? MaxResults);
+internal sealed record ImportRequest(string Tenant, string Actor, IReportFormat? Format, string Service, string? Source, ScanScope Scope, string? ScopeFilter, bool WithItems, int? MaxResults);
 
 /// <summary>One scan found in a report, with the id it will have and the number of its raw results.</summary>
 internal sealed record ScanSeen(Guid Scan, string Service, string Source, string Tool, string? ToolVersion, string? Failure, long Results);
@@ -27,16 +28,16 @@ internal sealed class ReportReading(ImportStaging staging)
     public const string NoService = "-";
 
     /// <exception cref="ReportFormatException">The document is broken or foreign. The caller discards what was staged.</exception>
-    public async Task<StagedReport> StageAsync(Guid import, ImportRequest request, ReportSpool spool, ReadOnlyMemory<byte> secretKey, CancellationToken cancellation)
+    public async Task<StagedReport> StageAsync(Guid import, ImportRequest request, IReportFormat format, ReportSpool spool, ReadOnlyMemory<byte> secretKey, CancellationToken cancellation)
     {
         Dictionary<(string Service, string Source), ScanSeen> scans = [];
         List<StagedResult> batch = new(ImportStaging.BatchSize);
         List<StagedRejection> rejected = [];
         List<RejectedResult> listed = [];
-        var scanner = new ReportItem.ScannerSeen(request.Format.Name);
+        var scanner = new ReportItem.ScannerSeen(format.Name);
         var (ordinal, read) = (0, 0L);
 
-        await foreach (var item in request.Format.ReadAsync(spool.Content, ContextOf(request, secretKey), cancellation))
+        await foreach (var item in format.ReadAsync(spool.Content, ContextOf(request, secretKey), cancellation))
         {
             switch (item)
             {
@@ -100,14 +101,14 @@ internal sealed class ReportReading(ImportStaging staging)
         // Several runs of one tool are one scan of a service; it failed if any of them did.
         ScanSeen ScanOf(string service, int results)
         {
-            var source = request.Source ?? SourceName(scanner.Tool, request.Format.Name);
+            var source = request.Source ?? SourceName(scanner.Tool, format.Name);
             var known = scans.GetValueOrDefault((service, source))
                 ?? new ScanSeen(Guid.CreateVersion7(), service, source, scanner.Tool, scanner.Version, Failure: null, Results: 0);
             return scans[(service, source)] = known with { Failure = known.Failure ?? scanner.Failure, Results = known.Results + results };
         }
     }
 
-    private static ReportContext ContextOf(ImportRequest request, ReadOnlyMemory<byte> secretKey)
+    internal static ReportContext ContextOf(ImportRequest request, ReadOnlyMemory<byte> secretKey)
     {
         var context = new ReportContext { SecretKey = secretKey };
         return request.MaxResults is { } most ? context with { MaxElements = most } : context;

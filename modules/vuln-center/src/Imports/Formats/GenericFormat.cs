@@ -37,6 +37,11 @@ internal sealed class GenericFormat : IReportFormat
         new("P5", Severity.Info),
     ];
 
+    /// <summary>Only with its schema version: a list called "findings" is what half of all tools write.</summary>
+    public bool Recognises(ReportPeek peek) =>
+        (peek.Has("schemaVersion") && (peek.Has("findings") || peek.Has("title")))
+        || (peek.Kind == DocumentKind.JsonArray && peek.HasAll("*/schemaVersion", "*/title"));
+
     public async IAsyncEnumerable<ReportItem> ReadAsync(
         Stream report, ReportContext context, [EnumeratorCancellation] CancellationToken cancellationToken)
     {

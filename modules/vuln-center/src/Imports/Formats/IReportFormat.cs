@@ -20,6 +20,12 @@ internal interface IReportFormat
     IReadOnlyList<SeverityMapping> Severities { get; }
 
     /// <summary>
+    /// Whether a report looks like this format and no other. For <c>format=auto</c>, which takes a report only if exactly one
+    /// format recognises it: what could be anything is recognised by none.
+    /// </summary>
+    bool Recognises(ReportPeek peek);
+
+    /// <summary>
     /// Reads a report in bounded memory. The whole document is checked before the first item is yielded, so a broken
     /// one yields nothing. The stream is decompressed and seekable (it is read twice) and stays open.
     /// </summary>

@@ -36,6 +36,10 @@ internal sealed class SarifFormat : IReportFormat
         new("none", Severity.Info),
     ];
 
+    public bool Recognises(ReportPeek peek) => peek.Has("runs")
+        && (peek.Scalar("version")?.StartsWith("2.1.", StringComparison.Ordinal) is true
+            || peek.Scalar("$schema")?.Contains("sarif", StringComparison.OrdinalIgnoreCase) is true);
+
     public async IAsyncEnumerable<ReportItem> ReadAsync(
         Stream report, ReportContext context, [EnumeratorCancellation] CancellationToken cancellationToken)
     {

@@ -17,6 +17,8 @@ internal sealed class TrivyFormat : IReportFormat
 
     static readonly string[] ResourceNames = ["Namespace", "Kind", "Name"];
 
+    static readonly string[] LegacyNames = ["Type", "Class", "Vulnerabilities", "Misconfigurations", "Secrets"];
+
     static readonly JsonPaths Paths = new(
     [
         "SchemaVersion", "ArtifactName", "ArtifactType", "ClusterName", "Trivy/Version",
@@ -41,6 +43,12 @@ internal sealed class TrivyFormat : IReportFormat
         new("LOW", Severity.Low),
         new("UNKNOWN", Severity.Unknown),
     ];
+
+    public bool Recognises(ReportPeek peek) =>
+        peek.HasAll("SchemaVersion", "ArtifactName")
+        || peek.Has("Results/*/Target")
+        || (peek.Has("ClusterName") && (peek.Has("Resources") || peek.Has("Vulnerabilities") || peek.Has("Misconfigurations")))
+        || (peek.Kind == DocumentKind.JsonArray && peek.Has("*/Target") && LegacyNames.Any(name => peek.Names.Contains(name, StringComparer.Ordinal)));
 
     public async IAsyncEnumerable<ReportItem> ReadAsync(
         Stream report, ReportContext context, [EnumeratorCancellation] CancellationToken cancellationToken)

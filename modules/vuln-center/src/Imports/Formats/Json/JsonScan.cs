@@ -191,7 +191,7 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
     ScanFault? Enter(JsonPaths.Node node, ref Utf8JsonReader reader)
     {
         var isArray = reader.TokenType == JsonTokenType.StartArray;
-        var pointer = _frames.Count == 0 ? "" : PendingPointer();
+        var pointer = PendingPointer();
         if (isArray ? node.Each is null : !node.HasNames)
             return Fault(ReportFormatException.WrongType, isArray ? "Expected an object, found an array." : "Expected an array, found an object.", reader.TokenStartIndex, pointer);
 
@@ -211,7 +211,7 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
 
     ScanFault? ExpectNull(JsonPaths.Node node, ref Utf8JsonReader reader) => reader.TokenType == JsonTokenType.Null
         ? null
-        : Fault(ReportFormatException.WrongType, $"Expected {(node.Each is null ? "an object" : node.HasNames ? "an object or an array" : "an array")}, found a {reader.TokenType}.", reader.TokenStartIndex, _frames.Count == 0 ? "" : PendingPointer());
+        : Fault(ReportFormatException.WrongType, $"Expected {(node.Each is null ? "an object" : node.HasNames ? "an object or an array" : "an array")}, found a {reader.TokenType}.", reader.TokenStartIndex, PendingPointer());
 
     ScanFault? AddScalar(ref Utf8JsonReader reader)
     {
@@ -294,6 +294,8 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
 
     string PendingPointer()
     {
+        if (_frames.Count == 0)
+            return "";
         var frame = _frames[^1];
         return frame.IsArray
             ? string.Create(CultureInfo.InvariantCulture, $"{frame.Pointer}/{frame.Index}")
