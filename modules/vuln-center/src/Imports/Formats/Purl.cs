@@ -30,6 +30,14 @@ internal static class Purl
             Uri.UnescapeDataString(path[(name + 1)..]));
     }
 
+    /// <summary>Null when it names none.</summary>
+    public static string? VersionOf(string purl)
+    {
+        var path = purl.AsSpan(0, purl.AsSpan().IndexOfAny('?', '#') is var end and >= 0 ? end : purl.Length);
+        var start = VersionStart(path);
+        return start < path.Length ? Uri.UnescapeDataString(path[(start + 1)..]) : null;
+    }
+
     public static string? TypeOf(string? purlWithoutVersion) =>
         purlWithoutVersion is null ? null : purlWithoutVersion[4..purlWithoutVersion.IndexOf('/', StringComparison.Ordinal)];
 

@@ -9,7 +9,7 @@ internal static class ReportFormats
     /// <summary>As in <c>?format=</c>: the report says itself what it is.</summary>
     public const string Auto = "auto";
 
-    public static IReadOnlyList<IReportFormat> All { get; } = [new GenericFormat(), new GrypeFormat(), new SarifFormat(), new TrivyFormat()];
+    public static IReadOnlyList<IReportFormat> All { get; } = [new BurpFormat(), new DependencyCheckFormat(), new GenericFormat(), new GrypeFormat(), new NessusFormat(), new SarifFormat(), new TrivyFormat(), new ZapFormat()];
 
     public static IReportFormat? Find(string name) =>
         All.FirstOrDefault(format => string.Equals(format.Name, name, StringComparison.OrdinalIgnoreCase));

@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using System.Xml;
 using System.Xml.Linq;
 using Wave16.VulnCenter.Imports.Formats.Json;
+using Wave16.VulnCenter.Imports.Formats.Text;
 
 namespace Wave16.VulnCenter.Imports.Formats.Xml;
 
@@ -34,13 +35,16 @@ internal sealed class XmlMap : IDisposable
     /// <summary>Elements asked for that stand next to each other in one parent, in document order.</summary>
     public IReadOnlyList<XmlSection> Sections => _scan.Sections;
 
+    /// <summary>Elements asked for that can hold others that were, in document order.</summary>
+    public IReadOnlyList<XmlPlace> Places => _scan.Places;
+
     /// <summary>An error about the document as a whole.</summary>
     public static ReportFormatException Foreign(string detail) => new(ReportFormatException.Foreign, detail, 0, 1, 1, "");
 
     /// <exception cref="ReportFormatException">The document is not XML, is cut off, breaks a limit, or has another root element.</exception>
     public static async Task<XmlMap> ReadAsync(Stream report, XmlPaths paths, ReportContext context, CancellationToken cancellationToken)
     {
-        var encoding = await XmlEncoding.DetectAsync(report, cancellationToken);
+        var encoding = await TextEncoding.DetectAsync(report, cancellationToken);
         var scan = new XmlScan(report, encoding, paths, context);
         await scan.RunAsync(cancellationToken);
         return new XmlMap(report, context, scan);
@@ -64,10 +68,17 @@ internal sealed class XmlMap : IDisposable
     /// <summary>An element that was asked for and holds others that were: itself without those.</summary>
     public async Task<XElement> HeadAsync(XmlPlace place, CancellationToken cancellationToken)
     {
-        using var source = new XmlSource(_report, _scan.Encoding, place.Offset, place.Offset + place.Length, _context.MaxElementBytes, cancellationToken);
+        using var source = new TextSource(_report, _scan.Encoding, place.Offset, place.Offset + place.Length, _context.MaxElementBytes, cancellationToken);
         using var reader = XmlReader.Create(source, XmlScan.Settings(_scan.Names, ConformanceLevel.Fragment), place.ParserContext(_scan.Names));
         await reader.ReadAsync();
         return await HeadAsync(reader, place.Node, cancellationToken);
+    }
+
+    /// <summary>An element that was asked for and holds no others that were.</summary>
+    public async Task<XmlItem> WholeAsync(XmlPlace place, CancellationToken cancellationToken)
+    {
+        var bytes = await _window.ReadAsync(place.Pointer, place.Offset, (int)place.Length, cancellationToken);
+        return new XmlItem(place.Name, place.Pointer, place.Offset, bytes.Raw, place, _scan.Encoding, _scan.Names);
     }
 
     /// <summary>Lets go of what was read; the report stays open.</summary>
@@ -108,6 +119,8 @@ internal sealed class XmlMap : IDisposable
 /// <summary>An element on the way to those asked for.</summary>
 internal sealed class XmlPlace(XmlPaths.Node node, string name, string @namespace, XmlPlace? parent, int index, long offset)
 {
+    readonly List<XmlSection> _sections = [];
+
     /// <summary>Local name.</summary>
     public string Name { get; } = name;
     public string Namespace { get; } = @namespace;
@@ -126,6 +139,11 @@ internal sealed class XmlPlace(XmlPaths.Node node, string name, string @namespac
     internal long Offset { get; } = offset;
     internal long Length { get; set; }
     internal IDictionary<string, string> Namespaces { get; set; } = new Dictionary<string, string>();
+
+    /// <summary>The elements asked for that it holds, of those that were asked for itself.</summary>
+    public IReadOnlyList<XmlSection> Sections => _sections;
+
+    internal void Add(XmlSection section) => _sections.Add(section);
 
     public string? Attribute(string name) => Attributes.GetValueOrDefault(name) is { Length: > 0 } text ? text : null;
 
@@ -158,7 +176,7 @@ internal sealed record XmlSection(XmlPlace Parent, int First)
 /// <summary>One element. <see cref="Raw"/> is its bytes exactly as they stand, valid until the next one is read.</summary>
 [StructLayout(LayoutKind.Auto)]
 internal readonly record struct XmlItem(
-    string Name, string Pointer, long Offset, ReadOnlyMemory<byte> Raw, XmlPlace Parent, XmlEncoding Encoding, XmlNameTable Names)
+    string Name, string Pointer, long Offset, ReadOnlyMemory<byte> Raw, XmlPlace Parent, TextEncoding Encoding, XmlNameTable Names)
 {
     public XElement Parse()
     {

@@ -1,10 +1,11 @@
 using System.Runtime.InteropServices;
 using System.Xml;
+using Wave16.VulnCenter.Imports.Formats.Text;
 
 namespace Wave16.VulnCenter.Imports.Formats.Xml;
 
 /// <summary>The first pass of <see cref="XmlMap"/>.</summary>
-internal sealed class XmlScan(Stream report, XmlEncoding encoding, XmlPaths paths, ReportContext context)
+internal sealed class XmlScan(Stream report, TextEncoding encoding, XmlPaths paths, ReportContext context)
 {
     const int MaxSections = 200_000;
     const int MaxRetained = 32 << 20;
@@ -12,10 +13,11 @@ internal sealed class XmlScan(Stream report, XmlEncoding encoding, XmlPaths path
     readonly List<Frame> _frames = [];
     int _retained;
 
-    public XmlEncoding Encoding => encoding;
+    public TextEncoding Encoding => encoding;
     public BoundedNameTable Names { get; } = new();
     public List<Extent> Extents { get; } = [];
     public List<XmlSection> Sections { get; } = [];
+    public List<XmlPlace> Places { get; } = [];
     public XmlPlace? Root { get; private set; }
 
     /// <summary>No DTD, no resolver; characters that XML does not allow are replaced where text is taken, see <see cref="XmlText"/>.</summary>
@@ -31,7 +33,7 @@ internal sealed class XmlScan(Stream report, XmlEncoding encoding, XmlPaths path
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        using var source = new XmlSource(report, encoding, encoding.Preamble, report.Length, context.MaxElementBytes, cancellationToken);
+        using var source = new TextSource(report, encoding, encoding.Preamble, report.Length, context.MaxElementBytes, cancellationToken);
         source.Pointer = Pointer;
         using var reader = XmlReader.Create(source, Settings(Names, ConformanceLevel.Document));
         try
@@ -52,7 +54,7 @@ internal sealed class XmlScan(Stream report, XmlEncoding encoding, XmlPaths path
         }
     }
 
-    void Step(XmlReader reader, XmlSource source)
+    void Step(XmlReader reader, TextSource source)
     {
         var place = (IXmlLineInfo)reader;
         switch (reader.NodeType)
@@ -74,7 +76,7 @@ internal sealed class XmlScan(Stream report, XmlEncoding encoding, XmlPaths path
         }
     }
 
-    void Enter(XmlReader reader, XmlSource source, long start)
+    void Enter(XmlReader reader, TextSource source, long start)
     {
         if (reader.Depth == 0 && paths.Top.Find(reader.LocalName) is null)
             throw XmlMap.Foreign($"Expected the root element {paths.Top.Names}, found '{Bounded.Word(reader.LocalName)}'.");
@@ -90,13 +92,17 @@ internal sealed class XmlScan(Stream report, XmlEncoding encoding, XmlPaths path
         {
             frame.Place = PlaceOf(reader, source, node, parent?.Place, index, start);
             Root ??= frame.Place;
+            if (node.IsAsked && !node.IsLeaf)
+                Places.Add(frame.Place);
+            if (Places.Count > MaxSections)
+                throw source.Fault(ReportFormatException.TooMany, $"More than {MaxSections} groups of results.");
         }
         _frames.Add(frame);
         if (reader.IsEmptyElement)
             Leave(source);
     }
 
-    XmlPlace PlaceOf(XmlReader reader, XmlSource source, XmlPaths.Node node, XmlPlace? parent, int index, long start)
+    XmlPlace PlaceOf(XmlReader reader, TextSource source, XmlPaths.Node node, XmlPlace? parent, int index, long start)
     {
         var place = new XmlPlace(node, XmlText.Clean(reader.LocalName), reader.NamespaceURI, parent, index, start)
         {
@@ -110,7 +116,7 @@ internal sealed class XmlScan(Stream report, XmlEncoding encoding, XmlPaths path
         return place;
     }
 
-    Dictionary<string, string> AttributesOf(XmlReader reader, XmlSource source)
+    Dictionary<string, string> AttributesOf(XmlReader reader, TextSource source)
     {
         var attributes = new Dictionary<string, string>(StringComparer.Ordinal);
         while (reader.MoveToNextAttribute())
@@ -124,7 +130,7 @@ internal sealed class XmlScan(Stream report, XmlEncoding encoding, XmlPaths path
         return attributes;
     }
 
-    void Leave(XmlSource source)
+    void Leave(TextSource source)
     {
         var frame = _frames[^1];
         var length = source.TagEnd() - frame.Start;
@@ -135,7 +141,7 @@ internal sealed class XmlScan(Stream report, XmlEncoding encoding, XmlPaths path
         _frames.RemoveAt(_frames.Count - 1);
     }
 
-    void Ask(Frame frame, long length, XmlSource source)
+    void Ask(Frame frame, long length, TextSource source)
     {
         if (length - frame.Inner > context.MaxElementBytes)
             throw source.Fault(ReportFormatException.TooLarge, $"A single element is larger than {context.MaxElementBytes} bytes.");
@@ -150,6 +156,14 @@ internal sealed class XmlScan(Stream report, XmlEncoding encoding, XmlPaths path
         if (parent.Section is not { } section || section.First + section.Count != Extents.Count)
         {
             Sections.Add(section = parent.Section = new XmlSection(place, Extents.Count));
+            for (var outer = place; outer is not null; outer = outer.Parent)
+            {
+                if (outer.Node.IsAsked)
+                {
+                    outer.Add(section);
+                    break;
+                }
+            }
             if (Sections.Count > MaxSections)
                 throw source.Fault(ReportFormatException.TooMany, $"More than {MaxSections} groups of results.");
         }
@@ -159,14 +173,14 @@ internal sealed class XmlScan(Stream report, XmlEncoding encoding, XmlPaths path
             throw source.Fault(ReportFormatException.TooMany, $"More than {context.MaxElements} elements.");
     }
 
-    void Retain(int characters, XmlSource source)
+    void Retain(int characters, TextSource source)
     {
         _retained += characters + 64;
         if (_retained > MaxRetained)
             throw source.Fault(ReportFormatException.TooMany, "The report's headers are larger than 32 million characters.");
     }
 
-    ReportFormatException Classify(XmlException malformed, XmlSource source)
+    ReportFormatException Classify(XmlException malformed, TextSource source)
     {
         if (source.First == '\0')
             return source.FaultAtEnd(ReportFormatException.Empty, "The report is empty.");

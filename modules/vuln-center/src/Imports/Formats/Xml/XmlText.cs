@@ -27,13 +27,4 @@ internal static class XmlText
             }
         });
     }
-
-    public static void Replace(Span<char> text, SearchValues<char> illegal)
-    {
-        while (text.IndexOfAny(illegal) is var at and >= 0)
-        {
-            text[at] = '\uFFFD';
-            text = text[(at + 1)..];
-        }
-    }
 }

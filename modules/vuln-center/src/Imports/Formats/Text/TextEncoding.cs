@@ -4,14 +4,15 @@ using System.Text;
 using System.Text.RegularExpressions;
 using System.Text.Unicode;
 
-namespace Wave16.VulnCenter.Imports.Formats.Xml;
+namespace Wave16.VulnCenter.Imports.Formats.Text;
 
 /// <summary>
-/// How a document's bytes become characters (XML 1.0, section 4.3.3 and appendix F): UTF-8, UTF-16, or a single-byte
-/// encoding that contains ASCII. What XML does not allow (control characters, ill-formed UTF-8, lone surrogates) becomes
-/// U+FFFD, one for one, so that a place in the text is a place in the bytes.
+/// How a report's bytes become characters: UTF-8, UTF-16 with a byte order mark, or what an XML declaration says (XML 1.0,
+/// section 4.3.3 and appendix F), if that is a single-byte encoding that contains ASCII. What XML does not allow (control
+/// characters, ill-formed UTF-8, lone surrogates) becomes U+FFFD, one for one, so that a place in the text is a place in
+/// the bytes.
 /// </summary>
-internal sealed partial class XmlEncoding
+internal sealed partial class TextEncoding
 {
     const int HeadLength = 1_024;
 
@@ -21,7 +22,7 @@ internal sealed partial class XmlEncoding
     readonly Form _form;
     readonly char[]? _table;
 
-    XmlEncoding(Form form, int preamble = 0, char[]? table = null)
+    TextEncoding(Form form, int preamble = 0, char[]? table = null)
     {
         _form = form;
         _table = table;
@@ -40,7 +41,7 @@ internal sealed partial class XmlEncoding
     public int Preamble { get; }
 
     /// <exception cref="ReportFormatException">The document is in another encoding, or says so.</exception>
-    public static async ValueTask<XmlEncoding> DetectAsync(Stream report, CancellationToken cancellationToken)
+    public static async ValueTask<TextEncoding> DetectAsync(Stream report, CancellationToken cancellationToken)
     {
         var head = new byte[HeadLength];
         report.Position = 0;
@@ -58,7 +59,7 @@ internal sealed partial class XmlEncoding
             Form.SingleByte => DecodeSingleBytes(bytes, chars, out used),
             _ => DecodeUtf16(bytes, chars, isFinal, out used),
         };
-        XmlText.Replace(chars[..written], Illegal);
+        Replace(chars[..written]);
         return written;
     }
 
@@ -105,22 +106,22 @@ internal sealed partial class XmlEncoding
         }
     }
 
-    static XmlEncoding Detect(ReadOnlySpan<byte> head)
+    static TextEncoding Detect(ReadOnlySpan<byte> head)
     {
         if (head is [0x00, 0x00, 0xFE, 0xFF, ..] or [0xFF, 0xFE, 0x00, 0x00, ..] or [0x00, 0x00, 0x00, 0x3C, ..] or [0x3C, 0x00, 0x00, 0x00, ..])
             throw Unreadable("UTF-32");
-        XmlEncoding? certain = head switch
+        TextEncoding? certain = head switch
         {
-            [0xEF, 0xBB, 0xBF, ..] => new XmlEncoding(Form.Utf8, preamble: 3),
-            [0xFF, 0xFE, ..] => new XmlEncoding(Form.Utf16LittleEndian, preamble: 2),
-            [0xFE, 0xFF, ..] => new XmlEncoding(Form.Utf16BigEndian, preamble: 2),
-            [0x3C, 0x00, ..] => new XmlEncoding(Form.Utf16LittleEndian),
-            [0x00, 0x3C, ..] => new XmlEncoding(Form.Utf16BigEndian),
+            [0xEF, 0xBB, 0xBF, ..] => new TextEncoding(Form.Utf8, preamble: 3),
+            [0xFF, 0xFE, ..] => new TextEncoding(Form.Utf16LittleEndian, preamble: 2),
+            [0xFE, 0xFF, ..] => new TextEncoding(Form.Utf16BigEndian, preamble: 2),
+            [0x3C, 0x00, ..] => new TextEncoding(Form.Utf16LittleEndian),
+            [0x00, 0x3C, ..] => new TextEncoding(Form.Utf16BigEndian),
             [0x4C, 0x6F, 0xA7, 0x94, ..] => throw Unreadable("EBCDIC"),
             _ => null,
         };
         var rest = head[(certain?.Preamble ?? 0)..];
-        var start = (certain ?? new XmlEncoding(Form.Utf8)).Decode(rest);
+        var start = (certain ?? new TextEncoding(Form.Utf8)).Decode(rest);
         var declared = Declaration().Match(start) is { Success: true } match ? match.Groups["name"].Value : null;
         var isUtf16 = certain is { _form: Form.Utf16LittleEndian or Form.Utf16BigEndian };
         if (declared is not null && declared.StartsWith("UTF-16", StringComparison.OrdinalIgnoreCase) != isUtf16)
@@ -129,10 +130,10 @@ internal sealed partial class XmlEncoding
         return certain ?? Of(declared);
     }
 
-    static XmlEncoding Of(string? declared)
+    static TextEncoding Of(string? declared)
     {
         if (declared is null || declared.Equals("UTF-8", StringComparison.OrdinalIgnoreCase) || declared.Equals("US-ASCII", StringComparison.OrdinalIgnoreCase))
-            return new XmlEncoding(Form.Utf8);
+            return new TextEncoding(Form.Utf8);
         Encoding encoding;
         try
         {
@@ -143,7 +144,7 @@ internal sealed partial class XmlEncoding
             throw Unreadable(declared);
         }
         if (encoding.CodePage == Encoding.UTF8.CodePage)
-            return new XmlEncoding(Form.Utf8);
+            return new TextEncoding(Form.Utf8);
         if (!encoding.IsSingleByte)
             throw Unreadable(declared);
         var table = new char[256];
@@ -154,11 +155,20 @@ internal sealed partial class XmlEncoding
             if (table[i] != i)
                 throw Unreadable(declared);
         }
-        return new XmlEncoding(Form.SingleByte, table: table);
+        return new TextEncoding(Form.SingleByte, table: table);
+    }
+
+    static void Replace(Span<char> text)
+    {
+        while (text.IndexOfAny(Illegal) is var at and >= 0)
+        {
+            text[at] = '\uFFFD';
+            text = text[(at + 1)..];
+        }
     }
 
     static ReportFormatException Unreadable(string encoding) => new(
-        ReportFormatException.Encoding, $"The report is {encoding}; XML is read as UTF-8, UTF-16 or a single-byte encoding that contains ASCII.", 0, 1, 1, "");
+        ReportFormatException.Encoding, $"The report is {encoding}; text is read as UTF-8, UTF-16 or a single-byte encoding that contains ASCII.", 0, 1, 1, "");
 
     static int DecodeUtf8(ReadOnlySpan<byte> bytes, Span<char> chars, bool isFinal, out int used)
     {

@@ -1,13 +1,14 @@
 using System.Buffers;
 
-namespace Wave16.VulnCenter.Imports.Formats.Xml;
+namespace Wave16.VulnCenter.Imports.Formats.Text;
 
 /// <summary>
 /// The characters of a report, or of a part of it, that remembers the bytes they came from until
-/// <see cref="MoveTo"/> has passed them: what an XML reader calls line and column becomes an offset in bytes.
+/// <see cref="MoveTo"/> or <see cref="Take"/> has passed them: what a parser calls line and column, or a number of
+/// characters, becomes an offset in bytes.
 /// </summary>
-internal sealed class XmlSource(
-    Stream report, XmlEncoding encoding, long start, long end, int maxBytes, CancellationToken cancellation) : TextReader
+internal sealed class TextSource(
+    Stream report, TextEncoding encoding, long start, long end, int maxBytes, CancellationToken cancellation) : TextReader
 {
     const int BlockSize = 64 << 10;
 
@@ -36,7 +37,7 @@ internal sealed class XmlSource(
 
     public long Offset => _base + _cursor;
 
-    // An XML reader passes no token on.
+    // Parsers pass no token on.
     public override async ValueTask<int> ReadAsync(Memory<char> buffer, CancellationToken cancellationToken = default)
     {
         while (buffer.Length > 0)
@@ -62,6 +63,16 @@ internal sealed class XmlSource(
         while ((Line < line || (Line == line && _column < column)) && _cursor < _decoded)
             Step();
         return Offset;
+    }
+
+    /// <summary>Passes as many characters, which a parser has read.</summary>
+    /// <returns>The bytes they came from, valid until the next read.</returns>
+    public ReadOnlySpan<byte> Take(long characters)
+    {
+        var first = _cursor;
+        while (characters > 0 && _cursor < _decoded)
+            characters -= Step();
+        return _buffer.AsSpan(first, _cursor - first);
     }
 
     /// <summary>The offset behind the tag that begins here.</summary>
@@ -162,7 +173,7 @@ internal sealed class XmlSource(
     }
 
     // Lines end as XML says (section 2.11): CR LF, LF, or CR alone.
-    void Step()
+    int Step()
     {
         _cursor += encoding.Measure(_buffer.AsSpan(_cursor, _filled - _cursor), out var chars, out var c);
         _column += chars;
@@ -171,5 +182,6 @@ internal sealed class XmlSource(
             Line++;
             (_column, _lineStart) = (1, Offset);
         }
+        return chars;
     }
 }
