@@ -43,6 +43,9 @@ internal sealed record ReportContext
     /// </summary>
     public required ReadOnlyMemory<byte> SecretKey { get; init; }
 
+    /// <summary>The source's name where the request gives one; null: the report's own word counts.</summary>
+    public string? Source { get; init; }
+
     /// <summary>Largest raw result, and largest single JSON token anywhere, in bytes.</summary>
     public int MaxElementBytes { get; init; } = 16 << 20;
 

@@ -11,8 +11,9 @@ internal static class ReportFormats
 
     public static IReadOnlyList<IReportFormat> All { get; } = [new BurpFormat(), new DependencyCheckFormat(), new GenericFormat(), new GrypeFormat(), new NessusFormat(), new SarifFormat(), new TrivyFormat(), new ZapFormat()];
 
+    /// <summary>A format, or a source of people's findings as one.</summary>
     public static IReportFormat? Find(string name) =>
-        All.FirstOrDefault(format => string.Equals(format.Name, name, StringComparison.OrdinalIgnoreCase));
+        All.FirstOrDefault(format => string.Equals(format.Name, name, StringComparison.OrdinalIgnoreCase)) ?? PeopleSources.Find(name);
 
     /// <summary>What a report is by its looks. Nothing is guessed: unless exactly one format recognises it, it is none.</summary>
     /// <exception cref="ReportFormatException">No format recognises it, and it is broken besides: that is what to say of it.</exception>
