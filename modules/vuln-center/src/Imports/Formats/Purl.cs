@@ -60,6 +60,20 @@ internal static class Purl
         return purl.Append(Escape(name)).ToString();
     }
 
+    /// <summary>Of a package's full name as its ecosystem writes it: <c>@babel/core</c>, <c>org.apache:log4j-core</c>.</summary>
+    public static string? OfName(string? type, string? name)
+    {
+        if (string.IsNullOrWhiteSpace(type) || string.IsNullOrWhiteSpace(name))
+            return null;
+        var split = type switch
+        {
+            "maven" => name.LastIndexOf(':'),
+            "npm" or "composer" or "golang" or "swift" or "githubactions" => name.LastIndexOf('/'),
+            _ => -1,
+        };
+        return Of(type, split < 0 ? null : name[..split], name[(split + 1)..]);
+    }
+
     // An '@' that begins a segment is an unescaped npm scope, not a version.
     static int VersionStart(ReadOnlySpan<char> path)
     {

@@ -9,7 +9,25 @@ internal static class ReportFormats
     /// <summary>As in <c>?format=</c>: the report says itself what it is.</summary>
     public const string Auto = "auto";
 
-    public static IReadOnlyList<IReportFormat> All { get; } = [new BurpFormat(), new DependencyCheckFormat(), new GenericFormat(), new GrypeFormat(), new NessusFormat(), new SarifFormat(), new TrivyFormat(), new ZapFormat()];
+    public static IReadOnlyList<IReportFormat> All { get; } =
+    [
+        new BurpFormat(),
+        new CycloneDxFormat(),
+        new DependencyCheckFormat(),
+        new GenericFormat(),
+        new GitleaksFormat(),
+        new GrypeFormat(),
+        new NessusFormat(),
+        new NpmAuditFormat(),
+        new NucleiFormat(),
+        new OpenVexFormat(),
+        new OsvScannerFormat(),
+        new SarifFormat(),
+        new SemgrepFormat(),
+        new SnykFormat(),
+        new TrivyFormat(),
+        new ZapFormat(),
+    ];
 
     /// <summary>A format, or a source of people's findings as one.</summary>
     public static IReportFormat? Find(string name) =>

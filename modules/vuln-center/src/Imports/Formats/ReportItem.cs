@@ -19,6 +19,12 @@ internal abstract record ReportItem
         /// <summary>The image as scanned, with tag or digest.</summary>
         public string? Image { get; init; }
 
+        /// <summary>The repository whose code was scanned, where the report names one (SARIF: the run's version control provenance).</summary>
+        public string? Repository { get; init; }
+
+        /// <summary>The commit that was scanned.</summary>
+        public string? Commit { get; init; }
+
         /// <summary>How many raw results follow before the next <see cref="ScannerSeen"/>.</summary>
         public int Results { get; init; }
 

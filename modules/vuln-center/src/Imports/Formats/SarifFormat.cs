@@ -13,7 +13,7 @@ internal sealed class SarifFormat : IReportFormat
         "version", "$schema",
         "runs/*/tool/driver/name", "runs/*/tool/driver/version", "runs/*/tool/driver/semanticVersion",
         "runs/*/tool/driver/rules/*", "runs/*/tool/extensions/*/rules/*",
-        "runs/*/automationDetails/id", "runs/*/invocations/*", "runs/*/artifacts/*", "runs/*/results/*");
+        "runs/*/automationDetails/id", "runs/*/versionControlProvenance/*", "runs/*/invocations/*", "runs/*/artifacts/*", "runs/*/results/*");
 
     public string Name => "sarif";
     public string Title => "SARIF 2.1.0";
@@ -108,13 +108,29 @@ internal sealed class SarifFormat : IReportFormat
                     failure = "The scanner reports that its run failed.";
             }
         }
+        var (repository, commit) = await ProvenanceAsync(map, sections, cancellationToken);
         return new ReportItem.ScannerSeen(run.Tool)
         {
+            Repository = repository,
+            Commit = commit,
             Version = Bounded.Word(map.Scalar($"{run.Pointer}/tool/driver/semanticVersion") ?? map.Scalar($"{run.Pointer}/tool/driver/version")),
             Category = Bounded.Identity(map.Scalar($"{run.Pointer}/automationDetails/id")),
             Results = results,
             Failure = failure,
         };
+    }
+
+    // §3.14.26: several repositories in one run cannot be told apart by result; then none is named.
+    static async Task<(string? Repository, string? Commit)> ProvenanceAsync(JsonMap map, List<JsonSection> sections, CancellationToken cancellationToken)
+    {
+        if (sections.Where(section => section.Pattern == "runs/*/versionControlProvenance/*").ToList() is not [{ Count: 1 } section])
+            return (null, null);
+        await foreach (var item in map.ItemsAsync(section, cancellationToken))
+        {
+            using var document = item.Parse();
+            return (Bounded.Identity(document.RootElement.Text("repositoryUri"u8), Bounded.PathLength), Bounded.Word(document.RootElement.Text("revisionId"u8)));
+        }
+        return (null, null);
     }
 
     ReportItem Read(JsonItem item, SarifRun run, Occurrences occurrences, ReportContext context)

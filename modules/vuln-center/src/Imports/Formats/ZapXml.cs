@@ -7,13 +7,16 @@ namespace Wave16.VulnCenter.Imports.Formats;
 
 /// <summary>
 /// ZAP's XML report, the traditional one and the one with requests. A raw result is an <c>instance</c> of an alert, or an
-/// alert that lists none (ZAP before 2.5). What stands after the instances (CWE, references) belongs to each of them.
+/// alert that lists none (ZAP before 2.5). What stands after the instances (CWE, references) belongs to each of them. Attack,
+/// evidence, requests and responses are not kept: they quote what the site answered.
 /// </summary>
 internal static class ZapXml
 {
     const string Alert = "OWASPZAPReport/site/alerts/alertitem";
 
     static readonly XmlPaths Paths = new(Alert, $"{Alert}/instances/instance");
+
+    public static bool Recognises(ReportPeek peek) => peek is { XmlRoot: "OWASPZAPReport", XmlNamespace: "" };
 
     public static async IAsyncEnumerable<ReportItem> ReadAsync(
         Stream report, ReportContext context, IReadOnlyList<SeverityMapping> severities, [EnumeratorCancellation] CancellationToken cancellationToken)

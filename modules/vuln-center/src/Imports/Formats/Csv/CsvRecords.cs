@@ -37,18 +37,25 @@ internal sealed class CsvRecords(Stream report, ReportContext context)
             var offset = source.Offset;
             var raw = source.Take(parser.CharCount - taken);
             taken = parser.CharCount;
+            if (parser.Count > MaxColumns)
+                throw header is null
+                    ? source.Fault(ReportFormatException.Foreign, $"Not a table: its first line has {parser.Count} columns.")
+                    : source.Fault(ReportFormatException.TooMany, $"More than {MaxColumns} columns.");
             var fields = parser.Record ?? [];
             if (Array.TrueForAll(fields, string.IsNullOrWhiteSpace))
                 continue;
-            if (fields.Length > MaxColumns)
-                throw source.Fault(ReportFormatException.TooMany, $"More than {MaxColumns} columns.");
-            index = header is null ? -1 : index + 1;
-            if (index >= context.MaxElements)
-                throw source.Fault(ReportFormatException.TooMany, $"More than {context.MaxElements} records.");
-            if (source.HasEnded && (IsOpen(raw) || (header is not null && fields.Length < header.Count)))
-                throw source.FaultAtEnd(ReportFormatException.Truncated, "The report ends in the middle of a record.");
+            var isHeader = header is null;
             header ??= new CsvHeader(fields);
-            yield return new CsvRecord(Pointer(index), offset, Sha256Digest.Of(raw), header, fields) { IsHeader = index < 0 };
+            if (!isHeader && ++index >= context.MaxElements)
+                throw source.Fault(ReportFormatException.TooMany, $"More than {context.MaxElements} records.");
+            var record = new CsvRecord(Pointer(index), offset, Sha256Digest.Of(raw), header, fields) { IsHeader = isHeader };
+            var isCut = source.HasEnded && (IsOpen(raw) || fields.Length < header.Count);
+            // Whether a header is one is not for this reader to say.
+            if (isCut && !isHeader)
+                throw source.FaultAtEnd(ReportFormatException.Truncated, "The report ends in the middle of a record.");
+            yield return record;
+            if (isCut)
+                throw source.FaultAtEnd(ReportFormatException.Truncated, "The report ends in the middle of its header.");
         }
         if (header is null)
             throw source.FaultAtEnd(ReportFormatException.Empty, "The report is empty.");

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using System.Xml;
 using System.Xml.Linq;
 using Wave16.VulnCenter.Imports.Formats.Json;
@@ -50,6 +51,9 @@ internal sealed class XmlMap : IDisposable
         return new XmlMap(report, context, scan);
     }
 
+    /// <summary>Whether there is an element of that name on the way to those asked for.</summary>
+    public bool Has(string name) => _scan.PlaceNames.Contains(name);
+
     /// <summary>The number of elements of that name that were asked for.</summary>
     public int Count(string name) => _scan.Extents.Count(extent => extent.Node.Name == name);
 
@@ -79,6 +83,19 @@ internal sealed class XmlMap : IDisposable
     {
         var bytes = await _window.ReadAsync(place.Pointer, place.Offset, (int)place.Length, cancellationToken);
         return new XmlItem(place.Name, place.Pointer, place.Offset, bytes.Raw, place, _scan.Encoding, _scan.Names);
+    }
+
+    /// <summary>SHA-256 over an element's bytes, all of what it holds among them.</summary>
+    public async Task<Sha256Digest> HashAsync(XmlPlace place, CancellationToken cancellationToken)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        for (var done = 0L; done < place.Length;)
+        {
+            var block = await _window.ReadAsync(place.Pointer, place.Offset + done, (int)Math.Min(place.Length - done, 64 << 10), cancellationToken);
+            hash.AppendData(block.Raw.Span);
+            done += block.Raw.Length;
+        }
+        return new Sha256Digest(hash.GetHashAndReset());
     }
 
     /// <summary>Lets go of what was read; the report stays open.</summary>
@@ -135,8 +152,13 @@ internal sealed class XmlPlace(XmlPaths.Node node, string name, string @namespac
     /// <summary>Without namespace declarations, by local name.</summary>
     public IReadOnlyDictionary<string, string> Attributes { get; internal set; } = new Dictionary<string, string>();
 
+    /// <summary>Where it starts in the report, in bytes from 0.</summary>
+    public long Offset { get; } = offset;
+
+    /// <summary>From 1.</summary>
+    public long Line { get; internal set; }
+
     internal XmlPaths.Node Node { get; } = node;
-    internal long Offset { get; } = offset;
     internal long Length { get; set; }
     internal IDictionary<string, string> Namespaces { get; set; } = new Dictionary<string, string>();
 

@@ -18,6 +18,9 @@ internal sealed class XmlScan(Stream report, TextEncoding encoding, XmlPaths pat
     public List<Extent> Extents { get; } = [];
     public List<XmlSection> Sections { get; } = [];
     public List<XmlPlace> Places { get; } = [];
+
+    /// <summary>Of all elements on the way to those asked for.</summary>
+    public HashSet<string> PlaceNames { get; } = new(StringComparer.Ordinal);
     public XmlPlace? Root { get; private set; }
 
     /// <summary>No DTD, no resolver; characters that XML does not allow are replaced where text is taken, see <see cref="XmlText"/>.</summary>
@@ -30,6 +33,35 @@ internal sealed class XmlScan(Stream report, TextEncoding encoding, XmlPaths pat
         NameTable = names,
         XmlResolver = null,
     };
+
+    /// <summary>Name and namespace of the root element, if it begins within as many characters.</summary>
+    /// <exception cref="ReportFormatException">A limit is broken, or the encoding is not read.</exception>
+    public static async Task<(string Name, string Namespace)?> RootAsync(Stream report, int characters, ReportContext context, CancellationToken cancellationToken)
+    {
+        var encoding = await TextEncoding.DetectAsync(report, cancellationToken);
+        using var source = new TextSource(report, encoding, encoding.Preamble, report.Length, context.MaxElementBytes, cancellationToken);
+        var settings = Settings(new BoundedNameTable(), ConformanceLevel.Document);
+        settings.MaxCharactersInDocument = characters;
+        using var reader = XmlReader.Create(source, settings);
+        try
+        {
+            while (await reader.ReadAsync())
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                if (reader.NodeType == XmlNodeType.Element)
+                    return (XmlText.Clean(reader.LocalName), XmlText.Clean(reader.NamespaceURI));
+            }
+        }
+        catch (XmlException)
+        {
+            // Not well-formed: as good as without.
+        }
+        catch (NameTableFullException)
+        {
+            // A root element with more attributes than any report's.
+        }
+        return null;
+    }
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
@@ -92,6 +124,7 @@ internal sealed class XmlScan(Stream report, TextEncoding encoding, XmlPaths pat
         {
             frame.Place = PlaceOf(reader, source, node, parent?.Place, index, start);
             Root ??= frame.Place;
+            PlaceNames.Add(node.Name);
             if (node.IsAsked && !node.IsLeaf)
                 Places.Add(frame.Place);
             if (Places.Count > MaxSections)
@@ -107,6 +140,7 @@ internal sealed class XmlScan(Stream report, TextEncoding encoding, XmlPaths pat
         var place = new XmlPlace(node, XmlText.Clean(reader.LocalName), reader.NamespaceURI, parent, index, start)
         {
             Attributes = AttributesOf(reader, source),
+            Line = source.Line,
         };
         var inScope = ((IXmlNamespaceResolver)reader).GetNamespacesInScope(XmlNamespaceScope.ExcludeXml);
         place.Namespaces = parent is not null && parent.Namespaces.Count == inScope.Count && inScope.All(parent.Namespaces.Contains)
