@@ -61,7 +61,7 @@ internal sealed class GitleaksFormat : IReportFormat
 
         var match = raw.Text("Secret"u8) ?? raw.Text("offender"u8) ?? raw.Text("Match"u8) ?? raw.Text("line"u8);
         var secret = Secrets.Trace(match, context);
-        var path = Bounded.Path((raw.Text("File"u8) ?? raw.Text("file"u8))?.Replace('\\', '/'));
+        var path = (raw.Text("File"u8) ?? raw.Text("file"u8)) is { } file ? Bounded.Path(Redact(file.Replace('\\', '/'))) : null;
         var line = raw.Position("StartLine"u8) ?? raw.Position("lineNumber"u8);
         var commit = Bounded.Word(raw.Text("Commit"u8) ?? raw.Text("commit"u8));
         return new ReportItem.Observed(new RawObservation

@@ -18,7 +18,7 @@ internal sealed class OsvScannerFormat : IReportFormat
     const string PackagePath = "results/*/packages/*/";
 
     static readonly JsonPaths Paths = new(
-        "results/*/source/path", "results/*/source/type", $"{PackagePath}package/name", $"{PackagePath}package/version",
+        "experimental_config", "errors", "results/*/source/path", "results/*/source/type", $"{PackagePath}package/name", $"{PackagePath}package/version",
         $"{PackagePath}package/ecosystem", $"{PackagePath}package/commit", $"{PackagePath}groups/*", $"{PackagePath}vulnerabilities/*");
 
     public string Name => "osv-scanner";
@@ -49,10 +49,14 @@ internal sealed class OsvScannerFormat : IReportFormat
         using var map = await JsonMap.ReadAsync(report, Paths, context, cancellationToken);
         var results = map.Sections.Where(section => section.Pattern.EndsWith("vulnerabilities/*", StringComparison.Ordinal)).ToList();
         var isEmpty = map.Has("/results") && map.Length("/results") == 0;
-        if (!isEmpty && !Enumerable.Range(0, Math.Min(100, map.Length("/results"))).Any(i => map.Has(string.Create(CultureInfo.InvariantCulture, $"/results/{i}/packages"))))
+        if (map.Has("/errors") || !isEmpty && !Enumerable.Range(0, Math.Min(100, map.Length("/results"))).Any(i => map.Has(string.Create(CultureInfo.InvariantCulture, $"/results/{i}/packages"))))
             throw JsonMap.Foreign("Not an OSV-Scanner report: no array 'results' of sources with 'packages'.");
 
-        yield return new ReportItem.ScannerSeen("osv-scanner") { Results = results.Sum(section => section.Count) };
+        yield return new ReportItem.ScannerSeen("osv-scanner")
+        {
+            Results = results.Sum(section => section.Count),
+            Failure = isEmpty && !map.Has("/experimental_config") ? "The report says neither what was found nor what was scanned." : null,
+        };
         var groupsOf = map.Sections.Where(section => section.Pattern.EndsWith("groups/*", StringComparison.Ordinal)).ToDictionary(section => section.Parent, StringComparer.Ordinal);
         foreach (var section in results)
         {

@@ -69,6 +69,7 @@ internal sealed record ReportPeek(DocumentKind Kind)
         DocumentKind.JsonLines => $"JSON Lines, the first {Members("with")}",
         DocumentKind.Xml when XmlRoot is null => "XML without a root element that could be read",
         DocumentKind.Xml => $"XML with the root element {Bounded.Word(XmlRoot)}{(XmlNamespace.Length == 0 ? "" : $" in {Bounded.Word(XmlNamespace)}")}",
+        _ when FirstLine.AsSpan().IndexOfAnyInRange('\0', '\u0008') >= 0 => "binary data",
         _ => $"text that begins '{Bounded.Word(FirstLine)}'",
     };
 

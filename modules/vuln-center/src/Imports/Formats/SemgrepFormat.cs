@@ -49,7 +49,8 @@ internal sealed class SemgrepFormat : IReportFormat
         {
             Version = Bounded.Word(map.Scalar("/version")),
             Results = results.Sum(section => section.Count),
-            Failure = await FailureAsync(map, cancellationToken),
+            Failure = await FailureAsync(map, cancellationToken)
+                ?? (map.Has("/paths/scanned") || results.Exists(section => section.Count > 0) ? null : "The report says neither what was found nor what was scanned."),
         };
         var occurrences = new Occurrences();
         foreach (var section in results)

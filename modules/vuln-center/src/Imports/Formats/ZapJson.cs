@@ -13,8 +13,9 @@ internal static class ZapJson
 {
     static readonly JsonPaths Paths = new("@programName", "@version", "site/*/@name", "site/*/@host", "site/*/alerts/*");
 
-    public static bool Recognises(ReportPeek peek) =>
-        (peek.Has("site") && peek.Scalar("@programName")?.Contains("ZAP", StringComparison.OrdinalIgnoreCase) is true) || peek.HasAll("@version", "site/*/@name", "site/*/alerts");
+    /// <summary>Not GitLab's report, which holds one of ZAP next to its own vulnerabilities.</summary>
+    public static bool Recognises(ReportPeek peek) => !peek.Has("vulnerabilities")
+        && ((peek.Has("site") && peek.Scalar("@programName")?.Contains("ZAP", StringComparison.OrdinalIgnoreCase) is true) || peek.HasAll("@version", "site/*/@name", "site/*/alerts"));
 
     public static async IAsyncEnumerable<ReportItem> ReadAsync(
         Stream report, ReportContext context, IReadOnlyList<SeverityMapping> severities, [EnumeratorCancellation] CancellationToken cancellationToken)

@@ -19,6 +19,7 @@ internal sealed class JsonShape(Stream report, ReportContext context) : IDisposa
     const int MaxScalarLength = 200;
 
     readonly List<Frame> _frames = [];
+    readonly HashSet<string> _named = new(StringComparer.Ordinal);
     byte[] _buffer = ArrayPool<byte>.Shared.Rent(InitialBuffer);
     int _filled;
     bool _ended;
@@ -127,7 +128,7 @@ internal sealed class JsonShape(Stream report, ReportContext context) : IDisposa
         var name = JsonText.Decode(reader.ValueSpan, reader.ValueIsEscaped);
         if (name.Length > MaxNameLength || name.Contains('/', StringComparison.Ordinal))
             return null;
-        if (_frames is [_] or [{ IsArray: true }, _] && Names.Count < MaxPaths && !Names.Contains(name, StringComparer.Ordinal))
+        if (_frames is [_] or [{ IsArray: true }, _] && Names.Count < MaxPaths && _named.Add(name))
             Names.Add(name);
         return name;
     }
