@@ -104,7 +104,7 @@ internal sealed class DependencyCheckFormat : IReportFormat
             return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "The dependency has neither a package nor a fileName.");
         if (item.Name == Suppressed)
             return new ReportItem.Rejected(
-                item.Pointer, item.Offset, RejectionCodes.NotAProblem, $"Suppressed in Dependency-Check: {Bounded.Word(vulnerability.Text("notes")) ?? "no notes"}.");
+                item.Pointer, item.Offset, RejectionCodes.NotAProblem, $"Suppressed in Dependency-Check: {Bounded.Word(vulnerability.Text("notes"))?.TrimEnd('.') ?? "no notes"}.");
         var severity = vulnerability.Text("severity") ?? vulnerability.Child("cvssV3").Text("baseSeverity") ?? vulnerability.Child("cvssV2").Text("severity");
         var path = Bounded.Path(dependency.Text("filePath"));
         return new ReportItem.Observed(new RawObservation

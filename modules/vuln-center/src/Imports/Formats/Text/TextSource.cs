@@ -24,6 +24,9 @@ internal sealed class TextSource(
     long _column = 1;
     long _lineStart = start;
 
+    /// <summary>Whether places and bytes are asked for. If not, nothing is kept, and the caller has seen to the limit.</summary>
+    public bool KeepsBytes { get; init; } = true;
+
     /// <summary>The innermost element known, for errors.</summary>
     public Func<string> Pointer { get; set; } = static () => "";
 
@@ -148,6 +151,10 @@ internal sealed class TextSource(
 
     async ValueTask FillAsync()
     {
+        if (!KeepsBytes)
+            _cursor = _decoded;
+        if (_filled - _cursor > maxBytes)
+            throw Fault(ReportFormatException.TooLarge, $"A single value is larger than {maxBytes} bytes.");
         if (_buffer.Length - _filled < BlockSize)
             MakeRoom();
         var position = _base + _filled;
@@ -161,8 +168,6 @@ internal sealed class TextSource(
     void MakeRoom()
     {
         var kept = _filled - _cursor;
-        if (kept > maxBytes)
-            throw Fault(ReportFormatException.TooLarge, $"A single value is larger than {maxBytes} bytes.");
         var room = kept + BlockSize > _buffer.Length / 2 ? ArrayPool<byte>.Shared.Rent(2 * (kept + BlockSize)) : _buffer;
         _buffer.AsSpan(_cursor, kept).CopyTo(room);
         if (room != _buffer)

@@ -72,7 +72,7 @@ internal sealed class XmlMap : IDisposable
     /// <summary>An element that was asked for and holds others that were: itself without those.</summary>
     public async Task<XElement> HeadAsync(XmlPlace place, CancellationToken cancellationToken)
     {
-        using var source = new TextSource(_report, _scan.Encoding, place.Offset, place.Offset + place.Length, _context.MaxElementBytes, cancellationToken);
+        using var source = new TextSource(_report, _scan.Encoding, place.Offset, place.Offset + place.Length, _context.MaxElementBytes, cancellationToken) { KeepsBytes = false };
         using var reader = XmlReader.Create(source, XmlScan.Settings(_scan.Names, ConformanceLevel.Fragment), place.ParserContext(_scan.Names));
         await reader.ReadAsync();
         return await HeadAsync(reader, place.Node, cancellationToken);
