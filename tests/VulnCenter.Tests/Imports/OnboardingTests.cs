@@ -6,7 +6,7 @@ namespace Wave16.VulnCenter.Tests.Imports;
 
 public sealed partial class OnboardingTests
 {
-    public static TheoryData<string> Formats => [.. ReportFormats.All.Select(format => format.Name)];
+    public static TheoryData<string> Formats => [.. ReportFormats.All.Concat(PeopleSources.All).Select(format => format.Name)];
 
     [Theory]
     [MemberData(nameof(Formats))]
@@ -15,9 +15,10 @@ public sealed partial class OnboardingTests
         var known = ReportFormats.Find(format);
         Assert.NotNull(known);
 
-        var section = Assert.Single(await SectionsAsync(), section => format == "generic" ? section.Contains("\"schemaVersion\"", StringComparison.Ordinal) : section.Contains($"format={format}&", StringComparison.Ordinal));
+        var section = Assert.Single(await SectionsAsync(), section => section.StartsWith($"{format}\n", StringComparison.Ordinal) || section.Contains(
+            format == "generic" ? "\"schemaVersion\"" : $"format={format}&", StringComparison.Ordinal));
 
-        Assert.Contains("curl ", section, StringComparison.Ordinal);
+        Assert.True(known is PeopleSource || section.Contains("curl ", StringComparison.Ordinal));
         Assert.Equal(
             known.Severities.Select(mapping => $"{mapping.Raw} → {mapping.Severity}").Order(StringComparer.OrdinalIgnoreCase),
             TableOf(section).Select(row => $"{row.Raw} → {row.Severity}").Order(StringComparer.OrdinalIgnoreCase),
@@ -27,7 +28,7 @@ public sealed partial class OnboardingTests
     static async Task<string[]> SectionsAsync()
     {
         var file = Path.Combine(VulnCenterCalls.Fixture(".."), "docs", "onboarding.md");
-        return (await File.ReadAllTextAsync(file, Encoding.UTF8, TestContext.Current.CancellationToken)).Split("\n## ");
+        return (await File.ReadAllTextAsync(file, Encoding.UTF8, TestContext.Current.CancellationToken)).Split(["\n## ", "\n### "], StringSplitOptions.None);
     }
 
     // "CRITICAL, HIGH | the same", "P1, P2 | critical, high", "INVENTORY, EXPERIMENT | info"; a remark in brackets is for people.

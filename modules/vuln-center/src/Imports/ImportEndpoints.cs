@@ -52,15 +52,15 @@ internal static class ImportEndpoints
         findings.MapPost("/imports", ImportAsync).RequireScope(VulnCenterScopes.Import)
             .WithName("ImportReport").WithSummary("Import a scanner's own report")
             .WithDescription("The body is the report as the scanner wrote it, plain or with Content-Encoding gzip or zstd. 200 with what it changed, or 202 and where to ask.")
-            .TakesReports("application/json", "application/octet-stream", CurlsOwn);
+            .TakesReports("application/json", "application/xml", "text/xml", "text/csv", "application/octet-stream", CurlsOwn);
         findings.MapGet("/imports/{id:guid}", GetAsync).RequireScope(VulnCenterScopes.Read)
             .WithName("GetImport").WithSummary("Progress and result of an import");
         findings.MapDelete("/imports/{id:guid}", CancelAsync).RequireScope(VulnCenterScopes.Import)
             .WithName("CancelImport").WithSummary("Cancel an import that has not finished");
         findings.MapGet("/formats", Formats).RequireScope(VulnCenterScopes.Read)
-            .WithName("ListFormats").WithSummary("Report formats with their severity mappings");
+            .WithName("ListFormats").WithSummary("Report formats, and sources of people's findings, with their severity mappings");
         findings.MapGet("/formats/{format}", Format).RequireScope(VulnCenterScopes.Read)
-            .WithName("GetFormat").WithSummary("A report format with its severity mapping");
+            .WithName("GetFormat").WithSummary("A report format, or a source of people's findings, with its severity mapping");
     }
 
     private static void TakesReports(this RouteHandlerBuilder endpoint, string contentType, params string[] others) => endpoint
@@ -119,7 +119,7 @@ internal static class ImportEndpoints
             var import => TypedResults.Ok(import),
         };
 
-    private static Ok<IReadOnlyList<ReportFormatView>> Formats() => TypedResults.Ok<IReadOnlyList<ReportFormatView>>([.. ReportFormats.All.Select(View)]);
+    private static Ok<IReadOnlyList<ReportFormatView>> Formats() => TypedResults.Ok<IReadOnlyList<ReportFormatView>>([.. ReportFormats.All.Concat(PeopleSources.All).Select(View)]);
 
     private static Results<Ok<ReportFormatView>, RefusalResult> Format(string format) =>
         ReportFormats.Find(format) is { } known ? TypedResults.Ok(View(known)) : new Refusal(ProblemCodes.NotFound.Code, $"There is no format {format}.").ToResult();
@@ -134,7 +134,7 @@ internal static class ImportEndpoints
         format = ReportFormats.Find(query.Format ?? "");
         if (format is null && !isAuto)
         {
-            errors.Add(FieldError.Query("format", $"must be auto or one of {string.Join(", ", ReportFormats.All.Select(known => known.Name))}"));
+            errors.Add(FieldError.Query("format", $"must be auto or one of {string.Join(", ", ReportFormats.All.Concat(PeopleSources.All).Select(known => known.Name))}"));
         }
 
         if (query.Service is { } service ? !IsName(service) : needsService)

@@ -144,7 +144,7 @@ internal sealed class ReportReading(ImportStaging staging)
 
     internal static ReportContext ContextOf(ImportRequest request, ReadOnlyMemory<byte> secretKey)
     {
-        var context = new ReportContext { SecretKey = secretKey };
+        var context = new ReportContext { SecretKey = secretKey, Source = request.Source };
         return request.MaxResults is { } most ? context with { MaxElements = most } : context;
     }
 

@@ -43,6 +43,9 @@ internal sealed record ReportContext
     /// </summary>
     public required ReadOnlyMemory<byte> SecretKey { get; init; }
 
+    /// <summary>The source's name where the request gives one; null: the report's own word counts.</summary>
+    public string? Source { get; init; }
+
     /// <summary>Largest raw result, and largest single JSON token anywhere, in bytes.</summary>
     public int MaxElementBytes { get; init; } = 16 << 20;
 
@@ -70,6 +73,7 @@ internal sealed class ReportFormatException(string code, string detail, long byt
     public const string DuplicateKey = "report.duplicate-key";
     public const string WrongType = "report.wrong-type";
     public const string Encoding = "report.encoding";
+    public const string Entity = "report.entity";
     public const string Foreign = "report.foreign-format";
 
     public string Code { get; } = code;

@@ -11,10 +11,13 @@ internal static class ReportFormats
 
     public static IReadOnlyList<IReportFormat> All { get; } =
     [
+        new BurpFormat(),
         new CycloneDxFormat(),
+        new DependencyCheckFormat(),
         new GenericFormat(),
         new GitleaksFormat(),
         new GrypeFormat(),
+        new NessusFormat(),
         new NpmAuditFormat(),
         new NucleiFormat(),
         new OpenVexFormat(),
@@ -26,8 +29,9 @@ internal static class ReportFormats
         new ZapFormat(),
     ];
 
+    /// <summary>A format, or a source of people's findings as one.</summary>
     public static IReportFormat? Find(string name) =>
-        All.FirstOrDefault(format => string.Equals(format.Name, name, StringComparison.OrdinalIgnoreCase));
+        All.FirstOrDefault(format => string.Equals(format.Name, name, StringComparison.OrdinalIgnoreCase)) ?? PeopleSources.Find(name);
 
     /// <summary>What a report is by its looks. Nothing is guessed: unless exactly one format recognises it, it is none.</summary>
     /// <exception cref="ReportFormatException">No format recognises it, and it is broken besides: that is what to say of it.</exception>

@@ -1,6 +1,6 @@
 using System.Text;
-using System.Xml;
 using Wave16.VulnCenter.Imports.Formats.Json;
+using Wave16.VulnCenter.Imports.Formats.Xml;
 
 namespace Wave16.VulnCenter.Imports.Formats;
 
@@ -85,7 +85,7 @@ internal sealed record ReportPeek(DocumentKind Kind)
         {
             [] => new ReportPeek(DocumentKind.Empty),
             ['{' or '[', ..] => await JsonAsync(report, start, context, cancellationToken),
-            ['<', ..] => await XmlAsync(report, cancellationToken),
+            ['<', ..] => await XmlAsync(report, context, cancellationToken),
             _ => new ReportPeek(DocumentKind.Text) { FirstLine = text.Split('\n')[0].TrimEnd('\r') },
         };
     }
@@ -97,33 +97,19 @@ internal sealed record ReportPeek(DocumentKind Kind)
         return new ReportPeek(shape.IsLines ? DocumentKind.JsonLines : shape.IsArray ? DocumentKind.JsonArray : DocumentKind.JsonObject, shape);
     }
 
-    static async Task<ReportPeek> XmlAsync(Stream report, CancellationToken cancellationToken)
+    // Not well-formed up to its root element, or in an encoding that is not read: there is no root element to tell of.
+    static async Task<ReportPeek> XmlAsync(Stream report, ReportContext context, CancellationToken cancellationToken)
     {
-        report.Position = 0;
-        // A document type declaration is passed over unread: nothing is fetched, and entities are an error where they are used.
-        var settings = new XmlReaderSettings
-        {
-            Async = true,
-            DtdProcessing = DtdProcessing.Ignore,
-            XmlResolver = null,
-            MaxCharactersInDocument = MaxXmlCharacters,
-            CloseInput = false,
-        };
         try
         {
-            using var reader = XmlReader.Create(report, settings);
-            while (await reader.ReadAsync())
-            {
-                cancellationToken.ThrowIfCancellationRequested();
-                if (reader.NodeType == XmlNodeType.Element)
-                    return new ReportPeek(DocumentKind.Xml) { XmlRoot = reader.LocalName, XmlNamespace = reader.NamespaceURI };
-            }
+            return await XmlScan.RootAsync(report, MaxXmlCharacters, context, cancellationToken) is var (name, @namespace)
+                ? new ReportPeek(DocumentKind.Xml) { XmlRoot = name, XmlNamespace = @namespace }
+                : new ReportPeek(DocumentKind.Xml);
         }
-        catch (XmlException)
+        catch (ReportFormatException)
         {
-            // Not well-formed up to its root element: there is no root element to tell of.
+            return new ReportPeek(DocumentKind.Xml);
         }
-        return new ReportPeek(DocumentKind.Xml);
     }
 
     ReportPeek(DocumentKind kind, JsonShape shape)
