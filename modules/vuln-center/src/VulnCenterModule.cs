@@ -6,10 +6,13 @@ using Wave16.Platform.Retention;
 using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Artifacts;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Cvss;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Gates;
 using Wave16.VulnCenter.Imports;
+using Wave16.VulnCenter.Policies;
 using Wave16.VulnCenter.Reporting;
+using Wave16.VulnCenter.Ssvc;
 using Wave16.VulnCenter.Tickets;
 
 namespace Wave16.VulnCenter;
@@ -36,6 +39,9 @@ public sealed class VulnCenterModule : IModule
         services.AddSingleton<VulnCenterMetrics>();
         services.AddSingleton<FindingStore>();
         services.AddSingleton<FindingQueries>();
+        services.AddSingleton<PolicyStore>();
+        services.AddSingleton<Resettlement>();
+        services.AddSingleton<Recomputations>();
         services.AddSingleton<ImportStaging>();
         services.AddSingleton<ImportMerge>();
         services.AddSingleton<ReportReading>();
@@ -43,6 +49,8 @@ public sealed class VulnCenterModule : IModule
         services.AddSingleton<SecretKeys>();
         services.AddSingleton<Progress>();
         module.AddJobHandler<ImportJob, ImportArguments>(ImportJob.KindName, VulnCenterJson.Default.ImportArguments);
+        module.AddJobHandler<RecomputeJob, RecomputeArguments>(RecomputeJob.KindName, VulnCenterJson.Default.RecomputeArguments);
+        module.AddDueHandler<FindingClock>(FindingClock.Kind);
         module.AddRetention("decision", "at", "Decisions", days: 400, PartitionSpan.Month);
         module.AddNeighbour<SafetyConsole>(SafetyConsole.Name);
         module.AddDestination<SafetyConsoleGates>();
@@ -56,7 +64,10 @@ public sealed class VulnCenterModule : IModule
     public void MapEndpoints(IEndpointRouteBuilder app)
     {
         app.MapFindings();
+        app.MapPolicies();
         app.MapImports();
+        app.MapCvss();
+        app.MapSsvc();
         app.MapArtifacts();
         app.MapReports();
         app.MapTickets();
@@ -100,6 +111,8 @@ internal static class VulnCenterScopes
     public const string Read = "findings.read";
     public const string Import = "findings.import";
     public const string Change = "findings.change";
+    public const string Suppress = "findings.suppress";
+    public const string Policies = "findings.policies";
     public const string TicketStates = "findings.ticket-states";
 
     public static readonly Scope[] All =
@@ -107,6 +120,8 @@ internal static class VulnCenterScopes
         new(Read, VulnCenterModule.ModuleName, "read findings, observations, decisions and scans", Access.Reader, Access.Operator, Access.Auditor, Access.Service),
         new(Import, VulnCenterModule.ModuleName, "submit findings and import reports", Access.Operator, Access.Service),
         new(Change, VulnCenterModule.ModuleName, "move findings through their life", Access.Operator),
+        new(Suppress, VulnCenterModule.ModuleName, "set findings aside until a date, and end that", Access.Operator, Access.Approver),
+        new(Policies, VulnCenterModule.ModuleName, "change policies and what is known of services", Access.Operator),
         new(TicketStates, VulnCenterModule.ModuleName, "say which state a finding's ticket is in, with a signed webhook", Access.Service),
     ];
 }

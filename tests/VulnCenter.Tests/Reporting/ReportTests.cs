@@ -218,7 +218,7 @@ public sealed class ReportTests(VulnCenterHost host) : IClassFixture<VulnCenterH
     {
         schemaVersion = "1",
         source = "audit",
-        findings = new[] { new { rule = "A-1", title = "t", kind = "sast", severity = "high", path, line = 3 } },
+        findings = new[] { new { rule = "A-1", title = "t", kind = "sast", severity = "high", location = new { path, startLine = 3 } } },
     });
 
     private static async Task<HttpResponseMessage> AskAsync(HttpClient client, string name, string query, string tag)
@@ -242,9 +242,9 @@ public sealed class ReportTests(VulnCenterHost host) : IClassFixture<VulnCenterH
         await using var command = new NpgsqlCommand("""
             insert into vuln_center.finding (
               tenant, id, version, service, source, kind, rule, title, severity, severity_from, status, status_since, identifiers, fixed_versions, path, line,
-              environments, first_seen, content_hash, audit_hash, detail)
+              environments, first_seen, content_hash, audit_hash, detail, scan_severity, scan_severity_from, sla_from)
             select $1, gen_random_uuid(), 1, 'service-' || n % 50, 'lint', 2, 'rule-' || n % 100, repeat('a title of some length ', 4) || n, 4, 'source', 1, now(), '{}', '{}',
-              'src/' || n || '.cs', n, '{}', now(), '\x00', '\x00', '{}'
+              'src/' || n || '.cs', n, '{}', now(), '\x00', '\x00', '{}', 4, 'source', now()
             from generate_series($2, $2 + $3 - 1) n
             """, connection);
         command.Parameters.Add(new NpgsqlParameter { Value = tenant });

@@ -2,6 +2,8 @@ using System.Text.Json;
 using Npgsql;
 using Wave16.Platform.Store;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Cvss;
+using Wave16.VulnCenter.Imports.Formats;
 
 namespace Wave16.VulnCenter.Findings;
 
@@ -17,7 +19,9 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
     private const string Columns = """
         f.id, f.service, f.source, f.kind, f.rule, f.title, f.severity, f.severity_from, f.status, f.status_since, f.regression, f.gate, f.identifiers,
         f.component, f.component_version, f.purl, f.fixed_versions, f.manifest, f.image, f.path, f.line, f.end_line, f.resource, f.url,
-        f.environments, f.assignee, f.first_seen, coalesce(s.at, f.first_seen), f.version
+        f.environments, f.assignee, f.first_seen, coalesce(s.at, f.first_seen), f.version,
+        f.cvss_score, f.cvss_vector, f.epss, f.kev, f.ssvc, f.suppression, f.suppression_reason, f.suppressed_at, f.suppressed_until,
+        f.sla_policy, f.sla_from, f.sla_paused_at, f.sla_due_at, f.sla_warned_at, f.sla_breached_at
         """;
 
     private const string From = "from vuln_center.finding f left join vuln_center.finding_seen s on s.tenant = f.tenant and s.finding = f.id";
@@ -130,7 +134,12 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         await using var batch = new NpgsqlBatch(connection);
         foreach (var sql in (string[])
         [
-            $"select {Columns}, f.detail, f.raw_severity {From} where f.tenant = $1 and f.id = $2",
+            $"""
+            select {Columns}, f.detail, f.raw_severity, coalesce(l.repository, p.repository), l.commit_id {From}
+            left join vuln_center.scan l on l.tenant = f.tenant and l.id = s.scan
+            left join vuln_center.service p on p.tenant = f.tenant and p.name = f.service
+            where f.tenant = $1 and f.id = $2
+            """,
             $"""
             select o.id, o.scan, o.payload_hash, o.pointer, o.raw_severity, s.finished_at
             from vuln_center.observation o join vuln_center.scan s on s.tenant = o.tenant and s.id = o.scan
@@ -159,9 +168,10 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         }
 
         var finding = Read(reader);
-        var content = JsonSerializer.Deserialize(reader.GetString(29), VulnCenterJson.Default.FindingContent)
+        var content = JsonSerializer.Deserialize(reader.GetString(44), VulnCenterJson.Default.FindingContent)
             ?? throw new InvalidOperationException($"Finding {id} has no content.");
-        var rawSeverity = Text(reader, 30);
+        var rawSeverity = Text(reader, 45);
+        var code = CodeLinks.Of(finding.Location, Text(reader, 46), Text(reader, 47));
 
         List<Observation> observations = [];
         await reader.NextResultAsync(cancellation);
@@ -198,8 +208,21 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         }
 
         return new FindingDetail(
-            finding, content.Description, rawSeverity, content.Cvss, content.Cwes, content.References, content.SecretPreview, observations, decisions, history, evidence,
-            [.. (content.OtherLocations ?? []).Select(place => new FindingLocation(place.Path, place.Line, place.EndLine, Resource: null, Url: null))]);
+            finding, content.Description, rawSeverity, [.. content.Cvss.Select(Assess)], content.Cwes, content.References, content.SecretPreview, observations, decisions, history, evidence,
+            [.. (content.OtherLocations ?? []).Select(place => new FindingLocation(place.Path, place.Line, place.EndLine, Resource: null, Url: null))],
+            code);
+    }
+
+    private static ReportedScore Assess(ReportedScore reported)
+    {
+        var (vector, fault) = CvssVector.Read(reported.Vector);
+        var assessed = new AssessedCvss(new ReportedCvss(reported.Version, reported.Vector, reported.Score, reported.Origin), vector?.Score(), fault);
+        return reported with
+        {
+            Computed = assessed.Scores?.Overall,
+            Differs = assessed.ScoreDiffers,
+            Fault = fault is null ? null : $"{fault.Reason} (at character {fault.Position.ToString(System.Globalization.CultureInfo.InvariantCulture)})",
+        };
     }
 
     public async Task<string?> TitleAsync(string tenant, Guid id, CancellationToken cancellation)
@@ -214,7 +237,28 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         row.GetGuid(0), row.GetString(1), row.GetString(2), (FindingKind)row.GetInt16(3), row.GetString(4), row.GetString(5),
         (Severity)row.GetInt16(6), row.GetString(7), (FindingStatus)row.GetInt16(8), row.GetFieldValue<DateTimeOffset>(9), row.GetBoolean(10), row.GetBoolean(11),
         row.GetFieldValue<string[]>(12), Component(row), Location(row), row.GetFieldValue<string[]>(24), Text(row, 25),
-        row.GetFieldValue<DateTimeOffset>(26), row.GetFieldValue<DateTimeOffset>(27), row.GetInt64(28));
+        row.GetFieldValue<DateTimeOffset>(26), row.GetFieldValue<DateTimeOffset>(27), row.GetInt64(28),
+        new FindingRisk(
+            row.IsDBNull(29) ? null : row.GetDecimal(29), Text(row, 30), row.Probability(31), row.GetBoolean(32),
+            row.IsDBNull(33) ? null : (SsvcDecision)row.GetInt16(33)),
+        row.IsDBNull(34)
+            ? null
+            : new Suppression((SuppressionKind)row.GetInt16(34), row.GetString(35), row.GetFieldValue<DateTimeOffset>(36), row.GetFieldValue<DateTimeOffset>(37)),
+        Sla(row));
+
+    private static FindingSla Sla(NpgsqlDataReader row)
+    {
+        var (policy, since, paused, due, warned, breached) = (row.Text(38), row.Time(39), row.Time(40), row.Time(41), row.Time(42), row.Time(43));
+        var state = (policy, (FindingStatus)row.GetInt16(8)) switch
+        {
+            (null, _) => SlaState.None,
+            (_, FindingStatus.Fixed or FindingStatus.Verified) => breached is null ? SlaState.Met : SlaState.Missed,
+            _ when paused is not null => SlaState.Paused,
+            _ when breached is not null => SlaState.Breached,
+            _ => warned is null ? SlaState.Running : SlaState.Warned,
+        };
+        return new FindingSla(state, policy, since, due, warned, breached);
+    }
 
     private static FindingComponent? Component(NpgsqlDataReader row) => Text(row, 13) is { } name
         ? new FindingComponent(name, Text(row, 14), Text(row, 15), row.GetFieldValue<string[]>(16), Text(row, 17), Text(row, 18))

@@ -17,9 +17,11 @@ internal sealed class TrivyFormat : IReportFormat
 
     static readonly string[] ResourceNames = ["Namespace", "Kind", "Name"];
 
+    static readonly string[] LegacyNames = ["Type", "Class", "Vulnerabilities", "Misconfigurations", "Secrets"];
+
     static readonly JsonPaths Paths = new(
     [
-        "SchemaVersion", "ArtifactName", "ArtifactType", "ClusterName", "Trivy/Version",
+        "SchemaVersion", "ArtifactName", "ArtifactType", "ClusterName", "Trivy/Version", "Metadata/RepoURL", "Metadata/Commit",
         .. ResultPrefixes.SelectMany(prefix => new[]
         {
             $"{prefix}Target", $"{prefix}Class", $"{prefix}Type",
@@ -41,6 +43,12 @@ internal sealed class TrivyFormat : IReportFormat
         new("LOW", Severity.Low),
         new("UNKNOWN", Severity.Unknown),
     ];
+
+    public bool Recognises(ReportPeek peek) =>
+        peek.HasAll("SchemaVersion", "ArtifactName")
+        || peek.Has("Results/*/Target")
+        || (peek.Has("ClusterName") && (peek.Has("Resources") || peek.Has("Vulnerabilities") || peek.Has("Misconfigurations")))
+        || (peek.Kind == DocumentKind.JsonArray && peek.Has("*/Target") && LegacyNames.Any(name => peek.Names.Contains(name, StringComparer.Ordinal)));
 
     public async IAsyncEnumerable<ReportItem> ReadAsync(
         Stream report, ReportContext context, [EnumeratorCancellation] CancellationToken cancellationToken)
@@ -68,10 +76,35 @@ internal sealed class TrivyFormat : IReportFormat
             Version = Bounded.Word(map.Scalar("/Trivy/Version")),
             Category = Bounded.Identity(map.Scalar("/ArtifactName") ?? map.Scalar("/ClusterName")),
             Image = isImage ? Bounded.Identity(map.Scalar("/ArtifactName")) : null,
+            Repository = Bounded.Identity(map.Scalar("/Metadata/RepoURL"), Bounded.PathLength),
+            Commit = Bounded.Word(map.Scalar("/Metadata/Commit")),
             Results = map.Sections.Sum(section => section.Count),
+            Kinds = KindsOf(map),
             // Old Trivy wrote null or [] for a clean scan, and so does a pipeline that lost its input.
             Failure = isEmpty ? "The report names neither a target nor a result." : null,
         };
+    }
+
+    // Trivy looks for what --scanners names, and the report tells it only by the results it has.
+    static List<FindingKind>? KindsOf(JsonMap map)
+    {
+        var lists = map.Sections.Where(section => section.Count > 0).Select(section => section.Pointer[(section.Pointer.LastIndexOf('/') + 1)..] switch
+        {
+            "Vulnerabilities" => FindingKind.Sca,
+            "Misconfigurations" => FindingKind.Config,
+            "Secrets" => FindingKind.Secret,
+            _ => FindingKind.License,
+        });
+        var classes = Enumerable.Range(0, map.Length("/Results")).Select(i => map.Scalar($"/Results/{i}/Class") switch
+        {
+            "os-pkgs" or "lang-pkgs" => FindingKind.Sca,
+            "config" => FindingKind.Config,
+            "secret" => FindingKind.Secret,
+            "license" or "license-file" => FindingKind.License,
+            _ => (FindingKind?)null,
+        });
+        List<FindingKind> kinds = [.. lists.Concat(classes.OfType<FindingKind>()).Distinct().Order()];
+        return kinds.Count > 0 ? kinds : null;
     }
 
     ReportItem Read(JsonItem item, JsonSection section, Target target, Occurrences occurrences, ReportContext context)
