@@ -10,7 +10,7 @@ namespace Wave16.VulnCenter.Contracts;
 /// <param name="http">Its base address is the module's, ending in '/'; it brings the token.</param>
 /// <param name="clock">For the time between two looks at an import; the system's unless given.</param>
 /// <remarks>Every call throws <see cref="VulnCenterException"/> when the module refuses it, and <see cref="HttpRequestException"/> when it cannot be reached.</remarks>
-public sealed class VulnCenterClient(HttpClient http, TimeProvider? clock = null)
+public sealed partial class VulnCenterClient(HttpClient http, TimeProvider? clock = null)
 {
     private static readonly TimeSpan BetweenLooks = TimeSpan.FromMilliseconds(500);
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web);
