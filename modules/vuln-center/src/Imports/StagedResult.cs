@@ -8,7 +8,7 @@ using Wave16.VulnCenter.Imports.Formats;
 namespace Wave16.VulnCenter.Imports;
 
 /// <summary>A raw result as it is staged: the columns of a finding, the keys it may be known by, and what a scan may change about it.</summary>
-internal sealed record StagedResult(string Service, string Source, int Ordinal, RawObservation Raw, IReadOnlyList<DedupKey> Keys, string Detail, byte[] ContentHash)
+internal sealed record StagedResult(string Service, string Source, int Ordinal, RawObservation Raw, ObservationIdentity Identity, IReadOnlyList<DedupKey> Keys, string Detail, byte[] ContentHash)
 {
     public static StagedResult Of(string service, string source, int ordinal, RawObservation raw, SourceRules rules)
     {
@@ -27,8 +27,9 @@ internal sealed record StagedResult(string Service, string Source, int Ordinal, 
                 raw.OtherLocations is { Count: > 0 } others ? [.. others.Select(place => new ContentLocation(place.Path, place.StartLine, place.EndLine))] : null), VulnCenterJson.Default.FindingContent);
         }
 
+        var identity = Identities.Of(raw);
         return new StagedResult(
-            service, source, ordinal, raw, DedupKeys.KeysOf(raw, rules), System.Text.Encoding.UTF8.GetString(detail.WrittenSpan), Hash(raw, detail.WrittenSpan));
+            service, source, ordinal, raw, identity, DedupKeys.KeysOf(identity, rules), System.Text.Encoding.UTF8.GetString(detail.WrittenSpan), Hash(raw, detail.WrittenSpan));
     }
 
     /// <summary>A key's kind, with the algorithm for a tool's fingerprint: fingerprints compare only within one algorithm.</summary>
