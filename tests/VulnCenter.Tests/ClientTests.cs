@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Tests.Dedup;
 
 namespace Wave16.VulnCenter.Tests;
 
@@ -70,6 +71,29 @@ public sealed class ClientTests(VulnCenterHost host) : IClassFixture<VulnCenterH
         Assert.Equal((0L, 1L, 1L), (second.New, second.Reopened, second.FindingsChanged));
         var reopened = await client.GetAsync(worst.Id, cancellation);
         Assert.Equal((FindingStatus.Open, true), (reopened.Finding.Status, reopened.Finding.Regression));
+    }
+
+    [Fact]
+    public async Task The_client_splits_a_finding_and_changes_the_rules_it_is_recognised_by()
+    {
+        using var http = await host.OperatorAsync("client-dedup");
+        var client = new VulnCenterClient(http);
+        var cancellation = TestContext.Current.CancellationToken;
+        await http.ImportAsync("generic", "shop-api", DedupCalls.Report(DedupCalls.Sca("1.0.0"), DedupCalls.Sca("2.0.0")));
+        var finding = await client.GetAsync(Assert.Single((await client.ListAsync(new Dictionary<string, string>(), cancellation)).Items).Id, cancellation);
+        var leaving = finding.Observations.Single(o => o.Identity?.ComponentVersion == "2.0.0").Id;
+
+        var unmerged = await client.UnmergeAsync(finding.Finding.Id, finding.Finding.Version, new UnmergeRequest([leaving], "two problems"), cancellation: cancellation);
+        var rules = await client.GetDedupRulesAsync(DedupCalls.Source, cancellation);
+        var change = new DedupRulesChange([new DedupKeyRule("package", [FindingKind.Sca], ["rule", "component"]), DedupCalls.Position]);
+        var preview = await client.TryDedupRulesAsync(DedupCalls.Source, rules.Version, change, cancellation);
+        var changed = await client.ChangeDedupRulesAsync(DedupCalls.Source, rules.Version, change, cancellation);
+
+        Assert.Equal((2L, 0L, 0L), (preview.Findings, preview.Splits, preview.Merges));
+        Assert.Equal((2, "package"), (changed.Version, changed.Keys[0].Name));
+        Assert.Equal(
+            [Outcome.Unmerged], (await client.DecisionsAsync(new Dictionary<string, string> { ["finding"] = $"{unmerged.NewFinding}" }, cancellation)).Items.Select(entry => entry.Outcome));
+        Assert.Empty((await client.OverMergesAsync(new Dictionary<string, string> { ["service"] = "shop-api" }, cancellation)).Items);
     }
 
     [Fact]
