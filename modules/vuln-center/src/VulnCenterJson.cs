@@ -12,6 +12,7 @@ namespace Wave16.VulnCenter;
 [JsonSerializable(typeof(Finding))]
 [JsonSerializable(typeof(FindingDetail))]
 [JsonSerializable(typeof(FindingPage))]
+[JsonSerializable(typeof(FindingSummary))]
 [JsonSerializable(typeof(StatusChange))]
 [JsonSerializable(typeof(Evidence))]
 [JsonSerializable(typeof(Import))]

@@ -8,6 +8,7 @@ using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Gates;
 using Wave16.VulnCenter.Imports;
+using Wave16.VulnCenter.Summary;
 
 namespace Wave16.VulnCenter;
 
@@ -33,6 +34,9 @@ public sealed class VulnCenterModule : IModule
         services.AddSingleton<VulnCenterMetrics>();
         services.AddSingleton<FindingStore>();
         services.AddSingleton<FindingQueries>();
+        services.AddSingleton<FindingPages>();
+        services.AddSingleton<FindingFacets>();
+        services.AddSingleton<SummaryQueries>();
         services.AddSingleton<ImportStaging>();
         services.AddSingleton<ImportMerge>();
         services.AddSingleton<ReportReading>();
@@ -50,6 +54,7 @@ public sealed class VulnCenterModule : IModule
     public void MapEndpoints(IEndpointRouteBuilder app)
     {
         app.MapFindings();
+        app.MapSummary();
         app.MapImports();
     }
 }
