@@ -80,7 +80,7 @@ internal static class FindingsBenchmark
             var address = $"/findings?sort={sort}&{query(i < 0 ? -i : i)}";
             await TimeAsync(client, address, i < 0 ? new Samples() : first, cancellation);
             // Reached by pages of 500: the keyset is the same.
-            if (!cursors.TryGetValue(address, out var cursor) && cursors.Count < 8)
+            if (!cursors.TryGetValue(address, out var cursor) && cursors.Count < 3)
             {
                 cursors[address] = cursor = await CursorAtAsync(client, address, cancellation);
             }

@@ -17,6 +17,9 @@ public sealed class VulnCenterModule : IModule
 {
     internal const string ModuleName = "vuln-center";
 
+    /// <summary>What a page that shows the backlog summary within itself must allow in its <c>style-src</c>.</summary>
+    public static string SummaryStyle => SummaryPage.StyleHash;
+
     public string Name => ModuleName;
 
     public string Title => "Vulnerability intake, triage and remediation";
@@ -34,9 +37,13 @@ public sealed class VulnCenterModule : IModule
         services.AddSingleton<VulnCenterMetrics>();
         services.AddSingleton<FindingStore>();
         services.AddSingleton<FindingQueries>();
+        services.AddSingleton(new PageEffort());
         services.AddSingleton<FindingPages>();
         services.AddSingleton<FindingFacets>();
         services.AddSingleton<SummaryQueries>();
+        services.AddOptions<BacklogOptions>().BindConfiguration("VulnCenter:Backlog").ValidateDataAnnotations().ValidateOnStart();
+        services.AddSingleton<BacklogQueries>();
+        services.AddHostedService<BacklogRefresh>();
         services.AddSingleton<ImportStaging>();
         services.AddSingleton<ImportMerge>();
         services.AddSingleton<ReportReading>();

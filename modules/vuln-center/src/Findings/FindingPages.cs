@@ -10,27 +10,32 @@ namespace Wave16.VulnCenter.Findings;
 /// <summary>Where a page of findings ended: the keyset of its order.</summary>
 internal sealed record FindingPosition(short Severity, DateTimeOffset FirstSeen, Guid Id, float? Epss = null);
 
+/// <summary>What a page may cost before another way to it is tried. Measured; not a setting.</summary>
+internal sealed record PageEffort
+{
+    /// <summary>Up to so many expected matches are gathered first.</summary>
+    public int FewMatches { get; init; } = 5_000;
+
+    /// <summary>Matches that are sorted at most.</summary>
+    public int GatherAtMost { get; init; } = 20_000;
+
+    /// <summary>Findings that are looked at, in order, before the matches are gathered.</summary>
+    public int WalkAtMost { get; init; } = 5_000;
+}
+
 /// <summary>
 /// Which findings are on a page. Where an index holds the matches in the order of the list, it is read from the page's
 /// beginning. Else either few match, and they are gathered and sorted, or many do, and the order is walked until it has shown
 /// enough of them. Which it is, the planner only guesses (words that always or never stand together, what is rare among the
 /// oldest …), so both have an end, and the other one is tried then.
 /// </summary>
-internal sealed class FindingPages([FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database)
+internal sealed class FindingPages([FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database, PageEffort effort)
 {
-    /// <summary>Up to so many expected matches are gathered first.</summary>
-    private const int FewMatches = 3_000;
-
-    /// <summary>Matches that are sorted at most.</summary>
-    private const int GatherAtMost = 20_000;
-
-    /// <summary>Findings that are looked at, in order, before the matches are gathered.</summary>
-    private const int WalkAtMost = 8_000;
-
-    private const string PlanForValues = "select set_config('plan_cache_mode', 'force_custom_plan', true)";
-
-    private const string Planning =
-        "select set_config('enable_seqscan', $1, true), set_config('enable_indexscan', $1, true), set_config('enable_indexonlyscan', $1, true)";
+    // A word that is everywhere wants another plan than a rare one, and a prepared statement would have one for both.
+    private const string Planning = """
+        select set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', $1, true),
+               set_config('enable_sort', $1, true), set_config('enable_indexscan', $2, true), set_config('enable_indexonlyscan', $2, true)
+        """;
 
     /// <summary>The findings of a page, each with its position, as of one moment.</summary>
     public async Task<IReadOnlyList<(Finding Finding, FindingPosition Position)>> ListAsync(
@@ -38,9 +43,9 @@ internal sealed class FindingPages([FromKeyedServices(VulnCenterModule.ModuleNam
     {
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(IsolationLevel.RepeatableRead, cancellation);
-        await ExecuteAsync(connection, PlanForValues, cancellation);
+        await WalkAsync(connection, cancellation);
         await AddAliasesAsync(connection, filter, cancellation);
-        var page = new Page(connection, filter, after, limit);
+        var page = new Page(connection, effort, filter, after, limit);
         var rows = await FindingQueries.ReadAsync(connection, filter.Tenant, await page.IdsAsync(cancellation), cancellation);
         await transaction.CommitAsync(cancellation);
         return rows;
@@ -70,24 +75,33 @@ internal sealed class FindingPages([FromKeyedServices(VulnCenterModule.ModuleNam
         filter.Alias([.. identifiers.Distinct(StringComparer.Ordinal)]);
     }
 
-    /// <summary>For this transaction the planner may not walk a table or an order to see what matches: that one is long is why matches are gathered.</summary>
-    public static Task GatherAsync(NpgsqlConnection connection, CancellationToken cancellation) => ExecuteAsync(connection, Planning, cancellation, "off");
+    /// <summary>From here on in this transaction, what matches is gathered from all indexes that say something of it, whatever the planner believes.</summary>
+    public static Task GatherAsync(NpgsqlConnection connection, CancellationToken cancellation) => PlanAsync(connection, "on", "off", cancellation);
 
-    private static async Task ExecuteAsync(NpgsqlConnection connection, string sql, CancellationToken cancellation, params string[] values)
+    /// <summary>From here on, indexes are read in their order.</summary>
+    private static Task WalkAsync(NpgsqlConnection connection, CancellationToken cancellation) => PlanAsync(connection, "off", "on", cancellation);
+
+    private static async Task PlanAsync(NpgsqlConnection connection, string bitmaps, string orders, CancellationToken cancellation)
     {
-        await using var command = new NpgsqlCommand(sql, connection);
-        foreach (var value in values)
-        {
-            command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = value });
-        }
-
+        await using var command = new NpgsqlCommand(Planning, connection);
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = bitmaps });
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = orders });
         await command.ExecuteNonQueryAsync(cancellation);
     }
 
     /// <param name="Lanes">Each in the order of an index, together in <paramref name="Order"/> once merged.</param>
-    private sealed record Block(IReadOnlyList<string> Lanes, string Columns, string Order);
+    private sealed record Block(IReadOnlyList<string> Lanes, string Order)
+    {
+        /// <summary>Each lane is in order and has an end: only so the planner merges them without reading any to its end.</summary>
+        public string Merged(string? fits, string rest, int limit)
+        {
+            var end = string.Create(CultureInfo.InvariantCulture, $"order by {Order} limit {limit}");
+            var columns = fits is null ? "f.id, f.first_seen, f.epss" : $"f.id, f.first_seen, f.epss, ({fits}) as fits";
+            return $"({string.Join("\nunion all\n", Lanes.Select(lane => $"(select {columns} from vuln_center.finding f where {lane}{rest} {end})"))}) f {end}";
+        }
+    }
 
-    private sealed class Page(NpgsqlConnection connection, FindingFilter filter, FindingPosition? after, int limit)
+    private sealed class Page(NpgsqlConnection connection, PageEffort effort, FindingFilter filter, FindingPosition? after, int limit)
     {
         private readonly List<Block> _blocks = [];
         private readonly string _order = filter.Sort switch
@@ -110,7 +124,7 @@ internal sealed class FindingPages([FromKeyedServices(VulnCenterModule.ModuleNam
             }
 
             var gathered = false;
-            if (await ExpectedAsync(cancellation) <= FewMatches)
+            if (await ExpectedAsync(cancellation) <= effort.FewMatches)
             {
                 gathered = true;
                 if (await GatherAsync(cancellation) is { } few)
@@ -119,7 +133,7 @@ internal sealed class FindingPages([FromKeyedServices(VulnCenterModule.ModuleNam
                 }
             }
 
-            return await WalkAsync(WalkAtMost, cancellation)
+            return await WalkAsync(effort.WalkAtMost, cancellation)
                 ?? (gathered ? null : await GatherAsync(cancellation))
                 ?? await WalkAsync(atMost: null, cancellation)
                 ?? [];
@@ -148,7 +162,7 @@ internal sealed class FindingPages([FromKeyedServices(VulnCenterModule.ModuleNam
                 _beyond = beyond;
                 _blocks.Add(new Block(
                     [.. from severity in filter.Severities from status in filter.Statuses select Lane(status, severity, beyond)],
-                    "f.first_seen, f.id", filter.Sort == FindingSort.Newest ? "first_seen desc, id desc" : "first_seen, id"));
+                    _order));
                 return;
             }
 
@@ -160,7 +174,7 @@ internal sealed class FindingPages([FromKeyedServices(VulnCenterModule.ModuleNam
             foreach (var severity in filter.Severities.Where(severity => after is null || severity <= after.Severity))
             {
                 var rest = after?.Severity == severity ? beyond : "true";
-                _blocks.Add(new Block([.. filter.Statuses.Select(status => Lane(status, severity, rest))], "f.first_seen, f.id", "first_seen, id"));
+                _blocks.Add(new Block([.. filter.Statuses.Select(status => Lane(status, severity, rest))], "f.first_seen, f.id"));
             }
         }
 
@@ -183,7 +197,7 @@ internal sealed class FindingPages([FromKeyedServices(VulnCenterModule.ModuleNam
                 }
             }
 
-            _blocks.AddRange(parts.Select(part => new Block([$"{filter.Leading} and {part}"], "f.epss, f.first_seen, f.id", "epss desc nulls last, first_seen, id")));
+            _blocks.AddRange(parts.Select(part => new Block([$"{filter.Leading} and {part}"], _order)));
         }
 
         private string Lane(short status, short severity, string beyond) => $"{filter.Leading} and f.status = {Text(status)} and f.severity = {Text(severity)} and {beyond}";
@@ -217,18 +231,15 @@ internal sealed class FindingPages([FromKeyedServices(VulnCenterModule.ModuleNam
         private async Task<Guid[]> TakeAsync(Block block, int count, CancellationToken cancellation)
         {
             var rest = filter.Rest is { } filtered ? $" and {filtered}" : "";
-            var lanes = block.Lanes.Select(lane => $"select {block.Columns} from vuln_center.finding f where {lane}{rest}");
-            await using var command = Command(
-                $"select array(select id from ({string.Join("\nunion all\n", lanes)}) lanes order by {block.Order} limit {Text(count)})");
+            await using var command = Command($"select array(select f.id from {block.Merged(fits: null, rest, count)})");
             return (Guid[]?)await command.ExecuteScalarAsync(cancellation) ?? [];
         }
 
         private async Task<(Guid[] Hits, int Looked)> LookAsync(Block block, int count, int atMost, CancellationToken cancellation)
         {
-            var lanes = block.Lanes.Select(lane => $"select {block.Columns}, ({filter.Rest}) as fits from vuln_center.finding f where {lane}");
             await using var command = Command($"""
                 with looked as materialized (
-                  select id, fits from ({string.Join("\nunion all\n", lanes)}) lanes order by {block.Order} limit {Text(atMost)}
+                  select f.id, f.fits from {block.Merged(filter.Rest, rest: "", atMost)}
                 ), hit as (
                   select array(select id from looked where fits limit {Text(count)}) as ids offset 0
                 )
@@ -247,12 +258,12 @@ internal sealed class FindingPages([FromKeyedServices(VulnCenterModule.ModuleNam
                 with hit as materialized (
                   select f.id, f.severity, f.first_seen, f.epss from vuln_center.finding f
                   where {filter.Where}{filter.Gathered} and {_beyond}
-                  limit {Text(GatherAtMost + 1)}
+                  limit {Text(effort.GatherAtMost + 1)}
                 )
-                select case when (select count(*) from hit) <= {Text(GatherAtMost)} then array(select f.id from hit f order by {_order} limit {Text(limit)}) end
+                select case when (select count(*) from hit) <= {Text(effort.GatherAtMost)} then array(select f.id from hit f order by {_order} limit {Text(limit)}) end
                 """);
             var ids = await command.ExecuteScalarAsync(cancellation) as Guid[];
-            await ExecuteAsync(connection, Planning, cancellation, "on");
+            await FindingPages.WalkAsync(connection, cancellation);
             return ids;
         }
 

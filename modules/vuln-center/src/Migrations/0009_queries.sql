@@ -50,7 +50,7 @@ create table vuln_center.finding_count (
 create index finding_count_of       on vuln_center.finding_count (tenant, service);
 create index finding_count_unfolded on vuln_center.finding_count (tenant, service) where not folded;
 
--- What is open or triaged and not suppressed, by the day (UTC) on which it was first seen.
+-- What is open or triaged and not suppressed, by the day (UTC) on which it was first seen; service '': all of them together.
 create table vuln_center.finding_age (
   tenant   text     not null,
   service  text     not null,
@@ -59,10 +59,10 @@ create table vuln_center.finding_age (
   n        bigint   not null,
   folded   bool     not null default false
 );
-create index finding_age_of       on vuln_center.finding_age (tenant, service);
+create index finding_age_of       on vuln_center.finding_age (tenant, service, day);
 create index finding_age_unfolded on vuln_center.finding_age (tenant, service) where not folded;
 
--- What opened and closed on a day (UTC), by the severity it had then.
+-- What opened and closed on a day (UTC), by the severity it had then; service '': all of them together.
 create table vuln_center.finding_flow (
   tenant   text     not null,
   service  text     not null,
@@ -74,7 +74,8 @@ create table vuln_center.finding_flow (
   seconds  bigint   not null,  -- from opening to closing, summed over the closed
   folded   bool     not null default false
 );
-create index finding_flow_of       on vuln_center.finding_flow (tenant, day);
+create index finding_flow_of       on vuln_center.finding_flow (tenant, service, day);
+create index finding_flow_by_day   on vuln_center.finding_flow (tenant, day);
 create index finding_flow_unfolded on vuln_center.finding_flow (tenant, service) where not folded;
 
 create function vuln_center.sla_state(policy text, status smallint, paused timestamptz, warned timestamptz, breached timestamptz) returns smallint
@@ -96,16 +97,18 @@ begin
            vuln_center.sla_state(sla_policy, status, sla_paused_at, sla_warned_at, sla_breached_at), count(*)
     from after_change group by 1, 2, 3, 4, 5, 6, 7, 8, 9;
     insert into vuln_center.finding_age
-    select tenant, service, severity, (first_seen at time zone 'UTC')::date, count(*)
-    from after_change where status in (1, 2) and suppression is null group by 1, 2, 3, 4;
+    select tenant, coalesce(service, ''), severity, day, count(*)
+    from (select tenant, service, severity, (first_seen at time zone 'UTC')::date as day from after_change where status in (1, 2) and suppression is null) c
+    group by grouping sets ((tenant, severity, day), (tenant, service, severity, day));
   elsif tg_op = 'DELETE' then
     insert into vuln_center.finding_count
     select tenant, service, source, kind, severity, status, coalesce(suppression, 0), kev,
            vuln_center.sla_state(sla_policy, status, sla_paused_at, sla_warned_at, sla_breached_at), -count(*)
     from before_change group by 1, 2, 3, 4, 5, 6, 7, 8, 9;
     insert into vuln_center.finding_age
-    select tenant, service, severity, (first_seen at time zone 'UTC')::date, -count(*)
-    from before_change where status in (1, 2) and suppression is null group by 1, 2, 3, 4;
+    select tenant, coalesce(service, ''), severity, day, -count(*)
+    from (select tenant, service, severity, (first_seen at time zone 'UTC')::date as day from before_change where status in (1, 2) and suppression is null) c
+    group by grouping sets ((tenant, severity, day), (tenant, service, severity, day));
   else
     insert into vuln_center.finding_count
     select tenant, service, source, kind, severity, status, suppression, kev, sla, sum(n)
@@ -119,14 +122,14 @@ begin
       from before_change) c
     group by 1, 2, 3, 4, 5, 6, 7, 8, 9 having sum(n) <> 0;
     insert into vuln_center.finding_age
-    select tenant, service, severity, day, sum(n)
+    select tenant, coalesce(service, ''), severity, day, sum(n)
     from (
       select tenant, service, severity, (first_seen at time zone 'UTC')::date as day, 1 as n
       from after_change where status in (1, 2) and suppression is null
       union all
       select tenant, service, severity, (first_seen at time zone 'UTC')::date, -1
       from before_change where status in (1, 2) and suppression is null) c
-    group by 1, 2, 3, 4 having sum(n) <> 0;
+    group by grouping sets ((tenant, severity, day), (tenant, service, severity, day)) having sum(n) <> 0;
   end if;
   return null;
 end
@@ -141,17 +144,17 @@ create trigger count_deleted after delete on vuln_center.finding referencing old
 create function vuln_center.count_flow() returns trigger language plpgsql as $$
 begin
   insert into vuln_center.finding_flow
-  select c.tenant, f.service, (c.at at time zone 'UTC')::date, f.severity,
-         count(*) filter (where c.from_status is null and c.to_status in (1, 2)),
-         count(*) filter (where c.from_status in (3, 4) and c.to_status in (1, 2)),
-         count(*) filter (where c.from_status in (1, 2) and c.to_status in (3, 4)),
-         coalesce(sum(extract(epoch from c.at - (
-           select o.at from vuln_center.transition o
-           where o.tenant = c.tenant and o.finding = c.finding and o.version < c.version and o.to_status in (1, 2) and coalesce(o.from_status, 3) in (3, 4)
-           order by o.version desc limit 1))) filter (where c.from_status in (1, 2) and c.to_status in (3, 4)), 0)::bigint
-  from after_change c join vuln_center.finding f on f.tenant = c.tenant and f.id = c.finding
-  where (c.to_status in (1, 2)) <> coalesce(c.from_status in (1, 2), false)
-  group by 1, 2, 3, 4;
+  select tenant, coalesce(service, ''), day, severity, sum(opened), sum(reopened), sum(closed), coalesce(sum(seconds) filter (where closed = 1), 0)::bigint
+  from (
+    select c.tenant, f.service, (c.at at time zone 'UTC')::date as day, f.severity,
+           (c.from_status is null)::int as opened, coalesce(c.from_status in (3, 4), false)::int as reopened, coalesce(c.from_status in (1, 2), false)::int as closed,
+           case when c.from_status in (1, 2) then (
+             select extract(epoch from c.at - o.at) from vuln_center.transition o
+             where o.tenant = c.tenant and o.finding = c.finding and o.version < c.version and o.to_status in (1, 2) and coalesce(o.from_status, 3) in (3, 4)
+             order by o.version desc limit 1) end as seconds
+    from after_change c join vuln_center.finding f on f.tenant = c.tenant and f.id = c.finding
+    where (c.to_status in (1, 2)) <> coalesce(c.from_status in (1, 2), false)) c
+  group by grouping sets ((tenant, day, severity), (tenant, service, day, severity));
   return null;
 end
 $$;
@@ -166,14 +169,14 @@ insert into vuln_center.finding_age
 select tenant, service, severity, (first_seen at time zone 'UTC')::date, count(*), true
 from vuln_center.finding where status in (1, 2) and suppression is null group by 1, 2, 3, 4;
 insert into vuln_center.finding_flow
-select c.tenant, f.service, (c.at at time zone 'UTC')::date, f.severity,
-       count(*) filter (where c.from_status is null and c.to_status in (1, 2)),
-       count(*) filter (where c.from_status in (3, 4) and c.to_status in (1, 2)),
-       count(*) filter (where c.from_status in (1, 2) and c.to_status in (3, 4)),
-       coalesce(sum(extract(epoch from c.at - (
-         select o.at from vuln_center.transition o
-         where o.tenant = c.tenant and o.finding = c.finding and o.version < c.version and o.to_status in (1, 2) and coalesce(o.from_status, 3) in (3, 4)
-         order by o.version desc limit 1))) filter (where c.from_status in (1, 2) and c.to_status in (3, 4)), 0)::bigint, true
-from vuln_center.transition c join vuln_center.finding f on f.tenant = c.tenant and f.id = c.finding
-where (c.to_status in (1, 2)) <> coalesce(c.from_status in (1, 2), false)
-group by 1, 2, 3, 4;
+select tenant, coalesce(service, ''), day, severity, sum(opened), sum(reopened), sum(closed), coalesce(sum(seconds) filter (where closed = 1), 0)::bigint, true
+from (
+  select c.tenant, f.service, (c.at at time zone 'UTC')::date as day, f.severity,
+         (c.from_status is null)::int as opened, coalesce(c.from_status in (3, 4), false)::int as reopened, coalesce(c.from_status in (1, 2), false)::int as closed,
+         case when c.from_status in (1, 2) then (
+           select extract(epoch from c.at - o.at) from vuln_center.transition o
+           where o.tenant = c.tenant and o.finding = c.finding and o.version < c.version and o.to_status in (1, 2) and coalesce(o.from_status, 3) in (3, 4)
+           order by o.version desc limit 1) end as seconds
+  from vuln_center.transition c join vuln_center.finding f on f.tenant = c.tenant and f.id = c.finding
+  where (c.to_status in (1, 2)) <> coalesce(c.from_status in (1, 2), false)) c
+group by grouping sets ((tenant, day, severity), (tenant, service, day, severity));

@@ -17,7 +17,7 @@ internal static class PageStyle
         .wide { grid-column: span 2; }
         .tiles { grid-column: 1 / -1; display: grid; grid-template-columns: repeat(6, minmax(0, 1fr)); gap: 1rem; padding: 0; border: 0; background: none; }
         .tile { background: var(--card); border: 1px solid var(--line); border-left: .4rem solid var(--line); border-radius: .6rem; padding: .9rem 1.1rem; }
-        .tile h2 { font-size: 1.05rem; font-weight: 600; color: var(--soft); margin: 0; } .figure { font-size: clamp(1.9rem, 3.1vw, 3.4rem); line-height: 1.15; font-weight: 700; margin: 0; letter-spacing: -.02em; white-space: nowrap; }
+        .tile h2 { font-size: 1.05rem; font-weight: 600; color: var(--soft); margin: 0; } .figure { font-size: clamp(1.8rem, 2.5vw, 3.2rem); line-height: 1.15; font-weight: 700; margin: 0; letter-spacing: -.02em; white-space: nowrap; }
         .alarm { border-left-color: var(--critical); } .alarm .figure { color: var(--critical); }
         svg { display: block; width: 100%; height: auto; margin-top: .3rem; } svg text { font: 600 17px system-ui, "Segoe UI", sans-serif; fill: var(--ink); }
         svg .value, svg .inside, svg .tick { text-anchor: middle; } svg .tick { fill: var(--soft); font-weight: 400; } svg .end { text-anchor: end; } svg .value { font-size: 16px; }
@@ -25,21 +25,20 @@ internal static class PageStyle
         rect.critical, rect.breached { fill: var(--critical); } rect.high { fill: var(--high); } rect.medium, rect.warned { fill: var(--medium); } rect.low { fill: var(--low); } rect.other, rect.paused { fill: var(--other); }
         rect.opened, rect.running { fill: var(--blue); } rect.closed { fill: var(--green); } rect.none { fill: var(--line); } .again-ground { fill: var(--card); } .again-line { fill: var(--blue); }
         svg .on-critical, svg .on-breached, svg .on-running { fill: light-dark(#fff, #10151a); } svg .on-high, svg .on-medium, svg .on-low, svg .on-other, svg .on-warned, svg .on-paused { fill: #10151a; }
-        .legend { display: flex; flex-wrap: wrap; align-items: center; gap: .1rem .45rem; margin-top: .4rem; }
+        .legend { display: flex; flex-wrap: wrap; align-items: center; gap: .1rem 1.1rem; margin-top: .5rem; } .legend > span { white-space: nowrap; }
         .key { display: inline-block; width: .85em; height: .85em; border-radius: .15em; margin-right: .4em; vertical-align: -.08em; background: var(--key); border: 1px solid var(--line); }
-        .legend .key { margin-right: 0; } .legend .key:not(:first-child) { margin-left: .7em; }
         .key.critical, .key.breached { --key: var(--critical); } .key.high { --key: var(--high); } .key.medium, .key.warned { --key: var(--medium); } .key.low { --key: var(--low); } .key.other, .key.paused { --key: var(--other); }
         .key.opened, .key.running { --key: var(--blue); } .key.closed { --key: var(--green); } .key.none { --key: var(--line); } .key.again { --key: repeating-linear-gradient(45deg, var(--blue) 0 2px, var(--card) 2px 5px); }
         table { width: 100%; border-collapse: separate; border-spacing: 0; table-layout: fixed; } th, td { padding: .38rem .5rem; text-align: right; font-weight: 400; }
-        th[scope=row] { text-align: left; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; } .plain th { padding-left: 0; } .plain tr + tr > * { border-top: 1px solid var(--line); } .plain td { width: 5.5rem; font-weight: 600; } .plain td.note { width: 3.6rem; font-weight: 400; }
+        th[scope=row] { text-align: left; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; } .plain th { padding-left: 0; } .plain tr + tr > * { border-top: 1px solid var(--line); } .plain { table-layout: auto; } .plain th[scope=row] { max-width: 0; width: 100%; } .plain td { white-space: nowrap; font-weight: 600; } .plain td.note { font-weight: 400; }
         .heat { border-spacing: 2px; } .heat thead th { color: var(--soft); font-size: .95rem; vertical-align: bottom; } .heat thead th:first-child { text-align: left; width: 34%; } .heat .total { font-weight: 700; } .heat .rest > * { color: var(--soft); }
         .heat td.critical { --key: var(--critical); } .heat td.high { --key: var(--high); } .heat td.medium { --key: var(--medium); } .heat td.low { --key: var(--low); } .heat td.other { --key: var(--other); }
         .heat0 { color: var(--soft); } .heat1 { background: color-mix(in srgb, var(--key) 8%, var(--card)); } .heat2 { background: color-mix(in srgb, var(--key) 16%, var(--card)); } .heat3 { background: color-mix(in srgb, var(--key) 25%, var(--card)); } .heat4 { background: color-mix(in srgb, var(--key) 35%, var(--card)); } .heat5 { background: color-mix(in srgb, var(--key) 46%, var(--card)); font-weight: 700; }
-        .columns { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .4rem 2rem; } .columns .plain td.note { width: 11rem; }
+        .side { display: grid; gap: 1rem; align-content: start; min-width: 0; }
         .empty { display: block; max-width: 40rem; margin: 12vh auto; text-align: center; font-size: 1.3rem; } .empty strong { font-size: 2.2rem; }
-        @media (max-width: 75rem) { main { grid-template-columns: repeat(2, minmax(0, 1fr)); } .tiles { grid-template-columns: repeat(3, minmax(0, 1fr)); } }
-        @media (max-width: 45rem) { main { grid-template-columns: minmax(0, 1fr); } .wide { grid-column: auto; } .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .6rem; } .tile { padding: .7rem .8rem; }
-          section { padding: .9rem; } .columns { grid-template-columns: minmax(0, 1fr); } .heat th, .heat td { padding: .3rem .25rem; font-size: .92rem; } .heat thead th { font-size: .75rem; } .heat .key { display: block; margin: 0 0 .2rem auto; } }
+        @media (max-width: 75rem) { main { grid-template-columns: repeat(2, minmax(0, 1fr)); } .tiles { grid-template-columns: repeat(3, minmax(0, 1fr)); } .side { grid-column: span 2; } }
+        @media (max-width: 45rem) { main { grid-template-columns: minmax(0, 1fr); } .wide, .side { grid-column: auto; } .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .6rem; } .tile { padding: .7rem .8rem; }
+          section { padding: .9rem; } .heat th, .heat td { padding: .3rem .25rem; font-size: .92rem; } .heat thead th { font-size: .75rem; } .heat .key { display: block; margin: 0 0 .2rem auto; } }
         @media print { :root { color-scheme: light; } body { background: #fff; padding: 0; font-size: 10pt; } * { print-color-adjust: exact; } section, .tile { border-color: #bbb; } .figure { font-size: 20pt; } }
         """;
 }

@@ -72,11 +72,12 @@ internal static class SummaryPage
             Tiles(page, summary);
             Flow(page, summary.Weeks);
             Aging(page, summary.Aging);
+            Services(page, summary);
+            page.Append("<div class=\"side\">\n");
             Deadline(page, summary.Sla);
             Fixes(page, summary.TimeToFix);
-            Services(page, summary);
             Movers(page, summary.Movers);
-            page.Append("</main>\n");
+            page.Append("</div>\n</main>\n");
         }
 
         return page.Append("</body>\n</html>\n").ToString();
@@ -128,7 +129,7 @@ internal static class SummaryPage
 
         page.Append($"""
             <line class="axis" x1="0" x2="{width}" y1="{axis}" y2="{axis}"/></svg>
-            <p class="legend"><span class="key opened"></span>▲ new <span class="key again"></span>▲ open again <span class="key closed"></span>▼ fixed; the last week is under way</p></section>
+            <p class="legend"><span><span class="key opened"></span>▲ new</span> <span><span class="key again"></span>▲ open again</span> <span><span class="key closed"></span>▼ fixed</span> <span>the last week is under way</span></p></section>
 
             """);
 
@@ -139,13 +140,13 @@ internal static class SummaryPage
     {
         page.Append("<section><h2>Age of what is open</h2>\n");
         var most = Math.Max(1, buckets.Max(bucket => bucket.Open));
-        page.Append(CultureInfo.InvariantCulture, $"<svg viewBox=\"0 0 560 {buckets.Count * 56}\" role=\"img\" aria-label=\"Open findings by days since they were first seen, by severity\">\n");
+        page.Append(CultureInfo.InvariantCulture, $"<svg viewBox=\"0 0 430 {buckets.Count * 56}\" role=\"img\" aria-label=\"Open findings by days since they were first seen, by severity\">\n");
         for (var i = 0; i < buckets.Count; i++)
         {
             var (bucket, y) = (buckets[i], (i * 56) + 6);
             page.Append(CultureInfo.InvariantCulture, $"<text class=\"row\" x=\"0\" y=\"{y + 28}\">{bucket.Days.Replace('-', '–')} d</text>\n");
-            Stack(page, bucket.BySeverity, 92, y, 376.0 * bucket.Open / most, bucket.Open);
-            page.Append(CultureInfo.InvariantCulture, $"<text class=\"row total\" x=\"{(376.0 * bucket.Open / most) + 102:0.#}\" y=\"{y + 28}\">{Short(bucket.Open)}</text>\n");
+            Stack(page, bucket.BySeverity, 92, y, 262.0 * bucket.Open / most, bucket.Open);
+            page.Append(CultureInfo.InvariantCulture, $"<text class=\"row total\" x=\"{(262.0 * bucket.Open / most) + 102:0.#}\" y=\"{y + 28}\">{Short(bucket.Open)}</text>\n");
         }
 
         page.Append("</svg>\n");
@@ -181,11 +182,11 @@ internal static class SummaryPage
     {
         var whole = Math.Max(1, Deadlines.Sum(deadline => sla[deadline.Name]));
         var ended = sla["met"] + sla["missed"];
-        page.Append("<section><h2>Deadlines</h2>\n<svg viewBox=\"0 0 560 60\" role=\"img\" aria-label=\"Open findings by where their deadline stands\">\n");
+        page.Append("<section><h2>Deadlines</h2>\n<svg viewBox=\"0 0 430 60\" role=\"img\" aria-label=\"Open findings by where their deadline stands\">\n");
         var x = 0.0;
         foreach (var (name, title, sign) in Deadlines)
         {
-            var width = 560.0 * sla[name] / whole;
+            var width = 430.0 * sla[name] / whole;
             page.Append(CultureInfo.InvariantCulture, $"<rect class=\"{name} part\" x=\"{x:0.#}\" y=\"2\" width=\"{width:0.#}\" height=\"52\"><title>{title}: {Number(sla[name])}</title></rect>");
             if (width > 22)
             {
@@ -214,15 +215,15 @@ internal static class SummaryPage
         }
 
         var most = Math.Max(0.1, fixes.Max(fix => fix.Days));
-        page.Append(CultureInfo.InvariantCulture, $"<svg viewBox=\"0 0 560 {fixes.Count * 50}\" role=\"img\" aria-label=\"Average days from opening to the fix, by severity\">\n");
+        page.Append(CultureInfo.InvariantCulture, $"<svg viewBox=\"0 0 430 {fixes.Count * 50}\" role=\"img\" aria-label=\"Average days from opening to the fix, by severity\">\n");
         for (var i = 0; i < fixes.Count; i++)
         {
             var (fix, y) = (fixes[i], (i * 50) + 4);
             var name = FindingFilter.KebabCase(fix.Severity);
             var severity = Array.Find(Severities, severity => severity.Of.Contains(name));
-            var width = Math.Max(2, 270 * fix.Days / most);
+            var width = Math.Max(2, 170 * fix.Days / most);
             page.Append(CultureInfo.InvariantCulture, $"""
-                <text class="row" x="0" y="{y + 27}">{name[..1].ToUpperInvariant()}{name[1..]}</text><rect class="{severity.Name} part" x="92" y="{y + 2}" width="{width:0.#}" height="36"/><text class="row total" x="{width + 102:0.#}" y="{y + 27}">{Days(fix.Days)}</text><text class="tick end" x="560" y="{y + 27}">{Short(fix.Closed)} fixed</text>
+                <text class="row" x="0" y="{y + 27}">{name[..1].ToUpperInvariant()}{name[1..]}</text><rect class="{severity.Name} part" x="92" y="{y + 2}" width="{width:0.#}" height="36"/><text class="row total" x="{width + 102:0.#}" y="{y + 27}">{Days(fix.Days)}</text><text class="tick end" x="430" y="{y + 27}">{Short(fix.Closed)} fixed</text>
 
                 """);
         }
@@ -274,10 +275,10 @@ internal static class SummaryPage
             return;
         }
 
-        page.Append("<section class=\"wide\"><h2>Biggest movers, last four weeks</h2>\n<div class=\"columns\">\n");
+        page.Append("<section><h2>Biggest movers, last four weeks</h2>\n");
         Half("Growing", "▲", [.. movers.Where(move => move.Opened > move.Closed).Take(5)]);
         Half("Shrinking", "▼", [.. movers.Where(move => move.Opened < move.Closed).Reverse().Take(5)]);
-        page.Append("</div></section>\n");
+        page.Append("</section>\n");
 
         void Half(string title, string sign, IReadOnlyList<ServiceMove> half)
         {
@@ -297,7 +298,7 @@ internal static class SummaryPage
         page.Append("<p class=\"legend\">");
         foreach (var severity in Severities)
         {
-            page.Append($"<span class=\"key {severity.Name}\"></span>{severity.Letter} {severity.Title.ToLowerInvariant()} ");
+            page.Append($"<span><span class=\"key {severity.Name}\"></span>{severity.Letter} {severity.Title.ToLowerInvariant()}</span> ");
         }
 
         page.Append("</p>\n");

@@ -17,47 +17,41 @@ internal sealed class SummaryQueries([FromKeyedServices(VulnCenterModule.ModuleN
 
     public static readonly IReadOnlyList<string> AgeBuckets = ["0-7", "8-30", "31-90", "90+"];
 
-    // $1 tenant, $2 service or null, $3 today.
+    // $1 tenant, $2 service or null, $3 today, $4 first day of the first week. One pass: by service and severity what is open,
+    // by state the deadlines, and what is marked.
     private const string Counts = """
-        select service, severity, sum(n)::bigint from vuln_center.finding_count
-        where tenant = $1 and ($2 is null or service = $2) and status in (1, 2) and suppression = 0
-        group by service, severity having sum(n) > 0
-        """;
-
-    private const string Sla = """
-        select sla, sum(n)::bigint from vuln_center.finding_count
-        where tenant = $1 and ($2 is null or service = $2) and (status in (1, 2) or sla in (6, 7))
-        group by sla
-        """;
-
-    private const string Marks = """
-        select coalesce(sum(n) filter (where kev and suppression = 0), 0)::bigint, coalesce(sum(n) filter (where suppression <> 0), 0)::bigint
+        select service, severity, sla,
+               coalesce(sum(n) filter (where status in (1, 2) and suppression = 0), 0)::bigint,
+               coalesce(sum(n) filter (where status in (1, 2) or sla in (6, 7)), 0)::bigint,
+               coalesce(sum(n) filter (where status in (1, 2) and suppression = 0 and kev), 0)::bigint,
+               coalesce(sum(n) filter (where status in (1, 2) and suppression <> 0), 0)::bigint
         from vuln_center.finding_count
-        where tenant = $1 and ($2 is null or service = $2) and status in (1, 2)
+        where tenant = $1 and ($2 is null or service = $2)
+        group by grouping sets ((service, severity), (sla), ())
         """;
 
     private const string Ages = """
         select case when $3 - day <= 7 then 0 when $3 - day <= 30 then 1 when $3 - day <= 90 then 2 else 3 end, severity, sum(n)::bigint
         from vuln_center.finding_age
-        where tenant = $1 and ($2 is null or service = $2)
+        where tenant = $1 and service = coalesce($2, '')
         group by 1, 2 having sum(n) > 0
         """;
 
     private static readonly string Fixes = $"""
         select severity, sum(closed)::bigint, sum(seconds)::float8 from vuln_center.finding_flow
-        where tenant = $1 and ($2 is null or service = $2) and day > $3 - {FixedWithinDays}
+        where tenant = $1 and service = coalesce($2, '') and day > $3 - {FixedWithinDays}
         group by severity having sum(closed) > 0 order by severity desc
         """;
 
     private const string Flow = """
         select date_trunc('week', day)::date, sum(opened)::bigint, sum(reopened)::bigint, sum(closed)::bigint from vuln_center.finding_flow
-        where tenant = $1 and ($2 is null or service = $2) and day >= $4
+        where tenant = $1 and service = coalesce($2, '') and day >= $4
         group by 1
         """;
 
     private static readonly string Moves = $"""
         select service, sum(opened + reopened)::bigint, sum(closed)::bigint from vuln_center.finding_flow
-        where tenant = $1 and ($2 is null or service = $2) and day > $3 - {MovedWithinDays}
+        where tenant = $1 and service <> '' and ($2 is null or service = $2) and day > $3 - {MovedWithinDays}
         group by service having sum(opened + reopened) <> sum(closed)
         """;
 
@@ -70,7 +64,7 @@ internal sealed class SummaryQueries([FromKeyedServices(VulnCenterModule.ModuleN
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(System.Data.IsolationLevel.RepeatableRead, cancellation);
         await using var batch = new NpgsqlBatch(connection);
-        foreach (var sql in (string[])[Counts, Sla, Marks, Ages, Fixes, Flow, Moves])
+        foreach (var sql in (string[])[Counts, Ages, Fixes, Flow, Moves])
         {
             var command = new NpgsqlBatchCommand(sql);
             command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
@@ -82,26 +76,28 @@ internal sealed class SummaryQueries([FromKeyedServices(VulnCenterModule.ModuleN
 
         await using var row = await batch.ExecuteReaderAsync(cancellation);
         Dictionary<string, Dictionary<Severity, long>> counts = new(StringComparer.Ordinal);
-        while (await row.ReadAsync(cancellation))
-        {
-            if (!counts.TryGetValue(row.GetString(0), out var severities))
-            {
-                counts[row.GetString(0)] = severities = [];
-            }
-
-            severities.Add((Severity)row.GetInt16(1), row.GetInt64(2));
-        }
-
         var sla = Enum.GetValues<SlaState>().ToDictionary(FindingFilter.KebabCase, _ => 0L, StringComparer.Ordinal);
-        await row.NextResultAsync(cancellation);
+        var (exploited, suppressed) = (0L, 0L);
         while (await row.ReadAsync(cancellation))
         {
-            sla[FindingFilter.KebabCase((SlaState)row.GetInt16(0))] = row.GetInt64(1);
-        }
+            if (!row.IsDBNull(2))
+            {
+                sla[FindingFilter.KebabCase((SlaState)row.GetInt16(2))] = row.GetInt64(4);
+            }
+            else if (row.IsDBNull(0))
+            {
+                (exploited, suppressed) = (row.GetInt64(5), row.GetInt64(6));
+            }
+            else if (row.GetInt64(3) > 0)
+            {
+                if (!counts.TryGetValue(row.GetString(0), out var severities))
+                {
+                    counts[row.GetString(0)] = severities = [];
+                }
 
-        await row.NextResultAsync(cancellation);
-        await row.ReadAsync(cancellation);
-        var (exploited, suppressed) = (row.GetInt64(0), row.GetInt64(1));
+                severities.Add((Severity)row.GetInt16(1), row.GetInt64(3));
+            }
+        }
 
         var ages = AgeBuckets.Select(_ => new Dictionary<Severity, long>()).ToList();
         await row.NextResultAsync(cancellation);
