@@ -16,8 +16,11 @@ internal sealed record PageEffort
     /// <summary>Up to so many expected matches are gathered first.</summary>
     public int FewMatches { get; init; } = 5_000;
 
-    /// <summary>Matches that are sorted at most.</summary>
+    /// <summary>Matches that are sorted at most, while there is a hope to meet enough of them in order.</summary>
     public int GatherAtMost { get; init; } = 20_000;
+
+    /// <summary>And when there is none.</summary>
+    public int SortAtMost { get; init; } = 200_000;
 
     /// <summary>Findings that are looked at, in order, before the matches are gathered.</summary>
     public int WalkAtMost { get; init; } = 5_000;
@@ -123,18 +126,13 @@ internal sealed class FindingPages([FromKeyedServices(VulnCenterModule.ModuleNam
                 return await WalkAsync(atMost: null, cancellation) ?? [];
             }
 
-            var gathered = false;
-            if (await ExpectedAsync(cancellation) <= effort.FewMatches)
+            if (await ExpectedAsync(cancellation) <= effort.FewMatches && await GatherAsync(effort.GatherAtMost, cancellation) is { } few)
             {
-                gathered = true;
-                if (await GatherAsync(cancellation) is { } few)
-                {
-                    return few;
-                }
+                return few;
             }
 
             return await WalkAsync(effort.WalkAtMost, cancellation)
-                ?? (gathered ? null : await GatherAsync(cancellation))
+                ?? await GatherAsync(effort.SortAtMost, cancellation)
                 ?? await WalkAsync(atMost: null, cancellation)
                 ?? [];
         }
@@ -251,16 +249,16 @@ internal sealed class FindingPages([FromKeyedServices(VulnCenterModule.ModuleNam
         }
 
         /// <returns>Null when there are too many to sort.</returns>
-        private async Task<Guid[]?> GatherAsync(CancellationToken cancellation)
+        private async Task<Guid[]?> GatherAsync(int atMost, CancellationToken cancellation)
         {
             await FindingPages.GatherAsync(connection, cancellation);
             await using var command = Command($"""
                 with hit as materialized (
                   select f.id, f.severity, f.first_seen, f.epss from vuln_center.finding f
                   where {filter.Where}{filter.Gathered} and {_beyond}
-                  limit {Text(effort.GatherAtMost + 1)}
+                  limit {Text(atMost + 1)}
                 )
-                select case when (select count(*) from hit) <= {Text(effort.GatherAtMost)} then array(select f.id from hit f order by {_order} limit {Text(limit)}) end
+                select case when (select count(*) from hit) <= {Text(atMost)} then array(select f.id from hit f order by {_order} limit {Text(limit)}) end
                 """);
             var ids = await command.ExecuteScalarAsync(cancellation) as Guid[];
             await FindingPages.WalkAsync(connection, cancellation);
