@@ -119,7 +119,7 @@ public sealed partial class BacklogMetricsTests(PostgresFixture postgres)
         }
     }
 
-    [GeneratedRegex(@"\A[a-z_.]+(/(severity|status|bucket|state)=[a-z0-9+-]+)*\z", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(@"\A[a-z_.]+(/(severity|status|bucket|state)=[a-z0-9+-]+)*\z", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex TagNames();
 
     // Every metric in the dashboard has a selector, so that functions and labels are none.

@@ -38,7 +38,7 @@ internal static class PageStyle
         .empty { display: block; max-width: 40rem; margin: 12vh auto; text-align: center; font-size: 1.3rem; } .empty strong { font-size: 2.2rem; }
         @media (max-width: 75rem) { main { grid-template-columns: repeat(2, minmax(0, 1fr)); } .tiles { grid-template-columns: repeat(3, minmax(0, 1fr)); } .side { grid-column: span 2; } }
         @media (max-width: 45rem) { main { grid-template-columns: minmax(0, 1fr); } .wide, .side { grid-column: auto; } .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .6rem; } .tile { padding: .7rem .8rem; }
-          section { padding: .9rem; } .heat th, .heat td { padding: .3rem .25rem; font-size: .92rem; } .heat thead th { font-size: .75rem; } .heat .key { display: block; margin: 0 0 .2rem auto; } }
+          section { padding: .9rem; } .wide { overflow-x: auto; } .heat { min-width: 36rem; } .plain td.note { white-space: normal; } }
         @media print { :root { color-scheme: light; } body { background: #fff; padding: 0; font-size: 10pt; } * { print-color-adjust: exact; } section, .tile { border-color: #bbb; } .figure { font-size: 20pt; } }
         """;
 }
