@@ -8,21 +8,29 @@ internal static class FindingProblems
     public const string InvalidTransition = "finding.invalid-transition";
     public const string Verified = "finding.verified";
     public const string EvidenceInsufficient = "finding.evidence-insufficient";
+    public const string SuppressionExpiry = "finding.suppression-expiry";
+    public const string NotSuppressed = "finding.not-suppressed";
+    public const string NotOverridden = "finding.severity-not-overridden";
     public const string UnknownFormat = "import.unknown-format";
     public const string ReportUnreadable = "import.report-unreadable";
     public const string ReportTooLarge = "import.report-too-large";
     public const string UnsupportedEncoding = "import.unsupported-encoding";
     public const string ImportFinished = "import.finished";
+    public const string TooManyVectors = "cvss.too-many-vectors";
 
     public static readonly ProblemCode[] All =
     [
         new(InvalidTransition, 409, "The finding's status does not allow that"),
         new(Verified, 409, "The finding is verified"),
         new(EvidenceInsufficient, 422, "The evidence does not suffice"),
+        new(SuppressionExpiry, 422, "The suppression does not end when it may"),
+        new(NotSuppressed, 409, "The finding is not suppressed"),
+        new(NotOverridden, 409, "The finding's severity is not overridden"),
         new(UnknownFormat, 400, "Unknown report format"),
         new(ReportUnreadable, 422, "The report cannot be read"),
         new(ReportTooLarge, 413, "The report is too large"),
         new(UnsupportedEncoding, 415, "The report's encoding is not supported"),
         new(ImportFinished, 409, "The import is finished"),
+        new(TooManyVectors, 413, "The request holds more than is scored at once"),
     ];
 }
