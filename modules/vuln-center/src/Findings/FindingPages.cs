@@ -34,9 +34,10 @@ internal sealed record PageEffort
 /// </summary>
 internal sealed class FindingPages([FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database, PageEffort effort)
 {
-    // A word that is everywhere wants another plan than a rare one, and a prepared statement would have one for both.
+    // A word that is everywhere wants another plan than a rare one, and a prepared statement would have one for both. What is
+    // switched off counts as so dear that the server would compile the plan, for longer than it runs.
     private const string Planning = """
-        select set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', $1, true),
+        select set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true), set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', $1, true),
                set_config('enable_sort', $1, true), set_config('enable_indexscan', $2, true), set_config('enable_indexonlyscan', $2, true)
         """;
 
