@@ -166,8 +166,9 @@ select tenant, service, source, kind, severity, status, coalesce(suppression, 0)
        vuln_center.sla_state(sla_policy, status, sla_paused_at, sla_warned_at, sla_breached_at), count(*), true
 from vuln_center.finding group by 1, 2, 3, 4, 5, 6, 7, 8, 9;
 insert into vuln_center.finding_age
-select tenant, service, severity, (first_seen at time zone 'UTC')::date, count(*), true
-from vuln_center.finding where status in (1, 2) and suppression is null group by 1, 2, 3, 4;
+select tenant, coalesce(service, ''), severity, day, count(*), true
+from (select tenant, service, severity, (first_seen at time zone 'UTC')::date as day from vuln_center.finding where status in (1, 2) and suppression is null) c
+group by grouping sets ((tenant, severity, day), (tenant, service, severity, day));
 insert into vuln_center.finding_flow
 select tenant, coalesce(service, ''), day, severity, sum(opened), sum(reopened), sum(closed), coalesce(sum(seconds) filter (where closed = 1), 0)::bigint, true
 from (
