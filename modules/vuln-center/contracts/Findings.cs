@@ -121,7 +121,8 @@ public sealed record StatusChange(FindingStatus Status, string? Reason = null, E
 /// <summary>A page of a list.</summary>
 /// <param name="Next">Cursor of the next page; null on the last one.</param>
 /// <param name="Facets">Counts by field and value, when asked for with <c>facets=true</c>.</param>
-public sealed record FindingPage(IReadOnlyList<Finding> Items, string? Next, IReadOnlyDictionary<string, IReadOnlyDictionary<string, long>>? Facets);
+/// <param name="FacetsOf">How many of the matches were counted, when there are more: 50,000. Null when all of them were.</param>
+public sealed record FindingPage(IReadOnlyList<Finding> Items, string? Next, IReadOnlyDictionary<string, IReadOnlyDictionary<string, long>>? Facets, int? FacetsOf = null);
 
 /// <summary>Body of <c>PUT /findings/{id}/suppression</c>.</summary>
 /// <param name="Reason">1 to 2,000 characters.</param>

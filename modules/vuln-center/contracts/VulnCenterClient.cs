@@ -24,6 +24,15 @@ public sealed partial class VulnCenterClient(HttpClient http, TimeProvider? cloc
         return await SendAsync<FindingPage>(request, cancellation);
     }
 
+    /// <summary><c>GET /findings/summary</c>, as JSON.</summary>
+    /// <param name="service">Null for all services.</param>
+    public async Task<FindingSummary> SummaryAsync(string? service = null, CancellationToken cancellation = default)
+    {
+        var parameters = service is null ? null : new Dictionary<string, string>(StringComparer.Ordinal) { ["service"] = service };
+        using var request = new HttpRequestMessage(HttpMethod.Get, Address("findings/summary", parameters));
+        return await SendAsync<FindingSummary>(request, cancellation);
+    }
+
     /// <summary><c>GET /findings/{id}</c>; its entity tag is <see cref="Finding.Version"/>.</summary>
     public async Task<FindingDetail> GetAsync(Guid id, CancellationToken cancellation = default)
     {

@@ -14,6 +14,7 @@ namespace Wave16.VulnCenter;
 [JsonSerializable(typeof(Finding))]
 [JsonSerializable(typeof(FindingDetail))]
 [JsonSerializable(typeof(FindingPage))]
+[JsonSerializable(typeof(FindingSummary))]
 [JsonSerializable(typeof(StatusChange))]
 [JsonSerializable(typeof(BulkStatusChange))]
 [JsonSerializable(typeof(BulkSuppressionChange))]

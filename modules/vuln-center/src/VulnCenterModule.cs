@@ -12,6 +12,7 @@ using Wave16.VulnCenter.Gates;
 using Wave16.VulnCenter.Imports;
 using Wave16.VulnCenter.Policies;
 using Wave16.VulnCenter.Ssvc;
+using Wave16.VulnCenter.Summary;
 
 namespace Wave16.VulnCenter;
 
@@ -19,6 +20,9 @@ namespace Wave16.VulnCenter;
 public sealed class VulnCenterModule : IModule
 {
     internal const string ModuleName = "vuln-center";
+
+    /// <summary>What a page that shows the backlog summary within itself must allow in its <c>style-src</c>.</summary>
+    public static string SummaryStyle => SummaryPage.StyleHash;
 
     public string Name => ModuleName;
 
@@ -37,6 +41,13 @@ public sealed class VulnCenterModule : IModule
         services.AddSingleton<VulnCenterMetrics>();
         services.AddSingleton<FindingStore>();
         services.AddSingleton<FindingQueries>();
+        services.AddSingleton(new PageEffort());
+        services.AddSingleton<FindingPages>();
+        services.AddSingleton<FindingFacets>();
+        services.AddSingleton<SummaryQueries>();
+        services.AddOptions<BacklogOptions>().BindConfiguration("VulnCenter:Backlog").ValidateDataAnnotations().ValidateOnStart();
+        services.AddSingleton<BacklogQueries>();
+        services.AddHostedService<BacklogRefresh>();
         services.AddSingleton<PolicyStore>();
         services.AddSingleton<Resettlement>();
         services.AddSingleton<Recomputations>();
@@ -65,6 +76,7 @@ public sealed class VulnCenterModule : IModule
     public void MapEndpoints(IEndpointRouteBuilder app)
     {
         app.MapFindings();
+        app.MapSummary();
         app.MapPolicies();
         app.MapImports();
         app.MapDedup();
