@@ -54,7 +54,8 @@ public sealed class ClientTests(VulnCenterHost host) : IClassFixture<VulnCenterH
         var page = await client.ListAsync(new Dictionary<string, string> { ["service"] = "shop api&co", ["limit"] = "5" }, cancellation);
         var worst = page.Items[0];
         Assert.Equal(("shop api&co", FindingStatus.Open, 1L), (worst.Service, worst.Status, worst.Version));
-        var version = worst.Version;
+        var evidence = await client.AttachAsync(worst.Id, new ArtifactReference(new string('A', 64), "https://evidence.test/scan.log", "text/plain"), cancellation: cancellation);
+        var version = evidence.Version;
         foreach (var change in (StatusChange[])
         [
             new(FindingStatus.Triaged), new(FindingStatus.Fixed, "upgraded"), new(FindingStatus.Verified, Evidence: new Evidence(Sha256: new string('a', 64))),

@@ -178,6 +178,16 @@ internal static class VulnCenterCalls
         return await client.SendAsync(request, TestContext.Current.CancellationToken);
     }
 
+    /// <summary>Attaches a reference, and returns what names it as evidence that the finding is gone.</summary>
+    public static async Task<object> AttachEvidenceAsync(this HttpClient client, Guid finding)
+    {
+        var sha256 = new string('a', 64);
+        using var answer = await client.PostAsJsonAsync(
+            $"/findings/{finding}/artifacts", new ArtifactReference(sha256, "https://evidence.test/scan.log", "text/plain"), Json, TestContext.Current.CancellationToken);
+        Assert.True(answer.IsSuccessStatusCode, $"{answer.StatusCode}: {await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)}");
+        return new { status = "verified", evidence = new { sha256 } };
+    }
+
     public static async Task<string> CodeOfAsync(this HttpResponseMessage answer) =>
         (await answer.Content.ReadFromJsonAsync<JsonElement>(TestContext.Current.CancellationToken)).GetProperty("code").GetString() ?? "";
 }

@@ -109,7 +109,7 @@ public sealed record Transition(long Version, DateTimeOffset At, string Actor, s
 
 /// <summary>What shows that a finding is gone. References are stored, never fetched.</summary>
 /// <param name="Scan">A complete scan of the same service by the same source, finished after the fix, that does not show the finding.</param>
-/// <param name="Sha256">Digest of an artifact, 64 hexadecimal digits.</param>
+/// <param name="Sha256">Digest of an artifact that is attached to the finding, 64 hexadecimal digits.</param>
 /// <param name="Uri">Where the artifact is kept.</param>
 public sealed record Evidence(Guid? Scan = null, string? Sha256 = null, string? Uri = null, string? Note = null);
 

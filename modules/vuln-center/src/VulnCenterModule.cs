@@ -4,6 +4,7 @@ using Wave16.Platform.Modules;
 using Wave16.Platform.Neighbours;
 using Wave16.Platform.Retention;
 using Wave16.ServiceDefaults;
+using Wave16.VulnCenter.Artifacts;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Cvss;
 using Wave16.VulnCenter.Dedup;
@@ -11,8 +12,10 @@ using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Gates;
 using Wave16.VulnCenter.Imports;
 using Wave16.VulnCenter.Policies;
+using Wave16.VulnCenter.Reporting;
 using Wave16.VulnCenter.Ssvc;
 using Wave16.VulnCenter.Summary;
+using Wave16.VulnCenter.Tickets;
 
 namespace Wave16.VulnCenter;
 
@@ -33,7 +36,7 @@ public sealed class VulnCenterModule : IModule
     public void AddServices(ModuleBuilder module)
     {
         var services = module.Services;
-        services.AddProblemCodes(FindingProblems.All);
+        services.AddProblemCodes([.. FindingProblems.All, .. ArtifactProblems.All, .. TicketProblems.All]);
         services.AddScopes(VulnCenterScopes.All);
         services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, VulnCenterJson.Default));
         services.AddOptions<ImportOptions>().BindConfiguration("VulnCenter").ValidateDataAnnotations().ValidateOnStart();
@@ -71,6 +74,9 @@ public sealed class VulnCenterModule : IModule
         module.AddDestination<SafetyConsoleGates>();
         module.Route(VulnCenterEvents.GateRaised, SafetyConsole.Name);
         module.Route(VulnCenterEvents.GateWithdrawn, SafetyConsole.Name);
+        AddArtifacts(services);
+        AddReports(module);
+        AddTickets(module);
     }
 
     public void MapEndpoints(IEndpointRouteBuilder app)
@@ -82,6 +88,41 @@ public sealed class VulnCenterModule : IModule
         app.MapDedup();
         app.MapCvss();
         app.MapSsvc();
+        app.MapArtifacts();
+        app.MapReports();
+        app.MapTickets();
+    }
+
+    private static void AddArtifacts(IServiceCollection services)
+    {
+        services.AddOptions<ArtifactOptions>().BindConfiguration("VulnCenter").ValidateDataAnnotations().ValidateOnStart();
+        services.AddSingleton<ArtifactUpload>();
+        services.AddSingleton<ArtifactStore>();
+    }
+
+    private static void AddReports(ModuleBuilder module)
+    {
+        module.Services.AddSingleton<ReportSnapshots>();
+        module.Services.AddSingleton<ReportsBeingWritten>();
+        module.Services.AddSingleton<FindingGraphReport>();
+        module.Services.AddSingleton<GateReport>();
+        module.Services.AddSingleton<PostureReport>();
+        module.AddNeighbour<ControlPlane>(ControlPlane.Name);
+        module.AddNeighbour<ProgramGraphs>(ProgramGraphs.Name);
+        module.AddDestination<ControlPlaneExports>();
+        module.AddDestination<ProgramGraphExports>();
+        module.Route(VulnCenterEvents.ScanImported, ControlPlane.Name, ProgramGraphs.Name);
+        module.Route(VulnCenterEvents.StatusChanged, ControlPlane.Name, ProgramGraphs.Name);
+    }
+
+    private static void AddTickets(ModuleBuilder module)
+    {
+        module.Services.AddOptions<TicketOptions>().BindConfiguration("VulnCenter").ValidateDataAnnotations().ValidateOnStart();
+        module.Services.AddSingleton<TicketStore>();
+        module.Services.AddSingleton<TicketDesk>();
+        module.AddNeighbour<IntegrationHub>(IntegrationHub.Name);
+        module.AddDestination<TicketDesk>();
+        module.Route(VulnCenterEvents.TicketRequested, IntegrationHub.Name);
     }
 }
 
@@ -93,6 +134,7 @@ internal static class VulnCenterScopes
     public const string Rules = "findings.rules";
     public const string Suppress = "findings.suppress";
     public const string Policies = "findings.policies";
+    public const string TicketStates = "findings.ticket-states";
 
     public static readonly Scope[] All =
     [
@@ -102,5 +144,6 @@ internal static class VulnCenterScopes
         new(Suppress, VulnCenterModule.ModuleName, "set findings aside until a date, and end that", Access.Operator, Access.Approver),
         new(Policies, VulnCenterModule.ModuleName, "change policies and what is known of services", Access.Operator),
         new(Rules, VulnCenterModule.ModuleName, "change how findings are recognised", Access.Operator),
+        new(TicketStates, VulnCenterModule.ModuleName, "say which state a finding's ticket is in, with a signed webhook", Access.Service),
     ];
 }

@@ -149,7 +149,7 @@ public sealed class DriftTests(VulnCenterHost host) : IClassFixture<VulnCenterHo
     {
         using var client = await host.OperatorAsync($"drift-{status}");
         var before = await FirstAsync(client, Complete, Sast("R1", "src/a.cs", 10, "x()"));
-        object[] steps = [new { status = "triaged" }, new { status = "fixed", reason = "rewritten" }, new { status = "verified", evidence = new { sha256 = new string('a', 64) } }];
+        object[] steps = [new { status = "triaged" }, new { status = "fixed", reason = "rewritten" }, await client.AttachEvidenceAsync(before["R1"].Id)];
         foreach (var step in steps[..(status == "fixed" ? 2 : 3)])
         {
             using var moved = await client.MoveAsync(before["R1"].Id, step, "*");
