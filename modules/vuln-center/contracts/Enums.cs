@@ -79,6 +79,51 @@ public enum ScanScope
     Complete = 2,
 }
 
+/// <summary>Why a finding is set aside for a time; its status stays as it is.</summary>
+[JsonConverter(typeof(KebabCaseEnumConverter<SuppressionKind>))]
+public enum SuppressionKind
+{
+    /// <summary>The source is wrong.</summary>
+    FalsePositive = 1,
+
+    /// <summary>It is real, and somebody answers for living with it until a date.</summary>
+    RiskAccepted = 2,
+}
+
+/// <summary>What CISA's SSVC table says to do. Ordered: a greater value is more urgent.</summary>
+[JsonConverter(typeof(KebabCaseEnumConverter<SsvcDecision>))]
+public enum SsvcDecision
+{
+    Track = 1,
+
+    /// <summary>Track*, in the table's spelling.</summary>
+    TrackStar = 2,
+    Attend = 3,
+    Act = 4,
+}
+
+/// <summary>Where a finding's deadline stands.</summary>
+[JsonConverter(typeof(KebabCaseEnumConverter<SlaState>))]
+public enum SlaState
+{
+    /// <summary>No policy gives it a deadline.</summary>
+    None = 1,
+    Running = 2,
+
+    /// <summary>The warning has been given.</summary>
+    Warned = 3,
+    Breached = 4,
+
+    /// <summary>Suppressed: the clock stands.</summary>
+    Paused = 5,
+
+    /// <summary>Fixed in time.</summary>
+    Met = 6,
+
+    /// <summary>Fixed after the deadline.</summary>
+    Missed = 7,
+}
+
 /// <summary>Enums travel as <c>kebab-case</c> names; a number or an unknown name is refused.</summary>
 public sealed class KebabCaseEnumConverter<T>() : JsonStringEnumConverter<T>(System.Text.Json.JsonNamingPolicy.KebabCaseLower, allowIntegerValues: false)
     where T : struct, Enum;

@@ -3,7 +3,8 @@ namespace Wave16.VulnCenter.Contracts;
 /// <summary>A finding as lists show it.</summary>
 /// <param name="Source">The scanner or human source: <c>trivy</c>, <c>red-team</c>.</param>
 /// <param name="Rule">The scanner's rule, or the advisory for a vulnerable component.</param>
-/// <param name="SeverityFrom">What decided the severity: <c>source</c> is the source's mapping table.</param>
+/// <param name="SeverityFrom">What decided the severity: <c>override</c> an analyst, <c>cvss-4.0</c> the vector of that version
+/// (<c>cvss-3.1/environmental</c> with the service's metrics), <c>source</c> the source's mapping table.</param>
 /// <param name="Regression">It is open again after it was fixed or verified.</param>
 /// <param name="Gate">It stands at the safety gate now.</param>
 /// <param name="Version">Counts changes; the entity tag of <c>If-Match</c>. Seeing a finding again is not a change.</param>
@@ -27,7 +28,26 @@ public sealed record Finding(
     string? Assignee,
     DateTimeOffset FirstSeen,
     DateTimeOffset LastSeen,
-    long Version);
+    long Version,
+    FindingRisk Risk,
+    Suppression? Suppression,
+    FindingSla Sla);
+
+/// <summary>How likely and how urgent, beside the severity.</summary>
+/// <param name="CvssScore">0.0 to 10.0, computed from <paramref name="CvssVector"/>; null without a vector.</param>
+/// <param name="Epss">Probability of exploitation in the next 30 days, 0 to 1, from the feed.</param>
+/// <param name="Kev">Known to be exploited, by CISA's catalog.</param>
+/// <param name="Ssvc">Null unless the service says what depends on it.</param>
+public sealed record FindingRisk(decimal? CvssScore, string? CvssVector, double? Epss, bool Kev, SsvcDecision? Ssvc);
+
+/// <param name="Until">It ends then by itself.</param>
+public sealed record Suppression(SuppressionKind Kind, string Reason, DateTimeOffset Since, DateTimeOffset Until);
+
+/// <summary>A finding's deadline.</summary>
+/// <param name="Policy">Null: no SLA.</param>
+/// <param name="Due">Null while the clock stands, and after the fix.</param>
+/// <param name="Since">When the clock was started.</param>
+public sealed record FindingSla(SlaState State, string? Policy, DateTimeOffset? Since, DateTimeOffset? Due, DateTimeOffset? Warned, DateTimeOffset? Breached);
 
 /// <param name="Purl">Package URL.</param>
 public sealed record FindingComponent(string Name, string? Version, string? Purl, IReadOnlyList<string> FixedVersions, string? Manifest, string? Image);

@@ -118,7 +118,7 @@ public sealed class BrokenReportTests
         var nested = string.Concat(Enumerable.Repeat(open == '{' ? "{\"a\":" : "[", 10_000)) + "1" + new string(close, 10_000);
 
         var inResult = await Reports.RefusedAsync("trivy", Reports.Trivy($$"""{"VulnerabilityID":"CVE-2024-1000","PkgName":"a","Custom":{{nested}}}"""));
-        var elsewhere = await Reports.RefusedAsync("trivy", $$"""{"Metadata":{{nested}}}""");
+        var elsewhere = await Reports.RefusedAsync("trivy", $$"""{"Layers":{{nested}}}""");
 
         Assert.Equal((ReportFormatException.TooDeep, ReportFormatException.TooDeep), (inResult.Code, elsewhere.Code));
         Assert.Equal("/Results/0/Vulnerabilities/0", inResult.Pointer);

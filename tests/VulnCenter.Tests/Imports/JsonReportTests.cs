@@ -280,14 +280,24 @@ public sealed class JsonReportTests
         Assert.Equal(["https://cheatsheets.example/sql", "https://owasp.example/sqli"], observations[0].References);
     }
 
-    [Fact]
-    public async Task A_sarif_run_says_which_commit_of_which_repository_was_scanned()
+    [Theory]
+    [InlineData("sarif", """{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"x"}},"versionControlProvenance":[{"repositoryUri":"https://git.example/shop/api","revisionId":"3f6d1b0c","branch":"main"}],"results":[]}]}""")]
+    [InlineData("trivy", """{"SchemaVersion":2,"ArtifactName":"https://git.example/shop/api","ArtifactType":"repository","Metadata":{"RepoURL":"https://git.example/shop/api","Branch":"main","Commit":"3f6d1b0c"},"Results":[]}""")]
+    public async Task A_scan_says_which_commit_of_which_repository_was_scanned(string format, string report)
     {
-        var scan = await ScannerAsync("sarif", """
-            {"version":"2.1.0","runs":[{"tool":{"driver":{"name":"x"}},"versionControlProvenance":[{"repositoryUri":"https://git.example/shop/api","revisionId":"3f6d1b0c","branch":"main"}],"results":[]}]}
-            """);
+        var scan = await ScannerAsync(format, report);
 
         Assert.Equal(("https://git.example/shop/api", "3f6d1b0c"), (scan.Repository, scan.Commit));
+    }
+
+    [Fact]
+    public async Task Of_several_repositories_in_one_run_none_is_named()
+    {
+        var scan = await ScannerAsync("sarif", """
+            {"version":"2.1.0","runs":[{"tool":{"driver":{"name":"x"}},"versionControlProvenance":[{"repositoryUri":"https://a.example"},{"repositoryUri":"https://b.example"}],"results":[]}]}
+            """);
+
+        Assert.Equal((null, null), (scan.Repository, scan.Commit));
     }
 
     [Theory]

@@ -17,7 +17,9 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
     private const string Columns = """
         f.id, f.service, f.source, f.kind, f.rule, f.title, f.severity, f.severity_from, f.status, f.status_since, f.regression, f.gate, f.identifiers,
         f.component, f.component_version, f.purl, f.fixed_versions, f.manifest, f.image, f.path, f.line, f.end_line, f.resource, f.url,
-        f.environments, f.assignee, f.first_seen, coalesce(s.at, f.first_seen), f.version
+        f.environments, f.assignee, f.first_seen, coalesce(s.at, f.first_seen), f.version,
+        f.cvss_score, f.cvss_vector, f.epss, f.kev, f.ssvc, f.suppression, f.suppression_reason, f.suppressed_at, f.suppressed_until,
+        f.sla_policy, f.sla_from, f.sla_paused_at, f.sla_due_at, f.sla_warned_at, f.sla_breached_at
         """;
 
     private const string From = "from vuln_center.finding f left join vuln_center.finding_seen s on s.tenant = f.tenant and s.finding = f.id";
@@ -159,9 +161,9 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         }
 
         var finding = Read(reader);
-        var content = JsonSerializer.Deserialize(reader.GetString(29), VulnCenterJson.Default.FindingContent)
+        var content = JsonSerializer.Deserialize(reader.GetString(44), VulnCenterJson.Default.FindingContent)
             ?? throw new InvalidOperationException($"Finding {id} has no content.");
-        var rawSeverity = Text(reader, 30);
+        var rawSeverity = Text(reader, 45);
 
         List<Observation> observations = [];
         await reader.NextResultAsync(cancellation);
@@ -214,7 +216,28 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         row.GetGuid(0), row.GetString(1), row.GetString(2), (FindingKind)row.GetInt16(3), row.GetString(4), row.GetString(5),
         (Severity)row.GetInt16(6), row.GetString(7), (FindingStatus)row.GetInt16(8), row.GetFieldValue<DateTimeOffset>(9), row.GetBoolean(10), row.GetBoolean(11),
         row.GetFieldValue<string[]>(12), Component(row), Location(row), row.GetFieldValue<string[]>(24), Text(row, 25),
-        row.GetFieldValue<DateTimeOffset>(26), row.GetFieldValue<DateTimeOffset>(27), row.GetInt64(28));
+        row.GetFieldValue<DateTimeOffset>(26), row.GetFieldValue<DateTimeOffset>(27), row.GetInt64(28),
+        new FindingRisk(
+            row.IsDBNull(29) ? null : row.GetDecimal(29), Text(row, 30), row.IsDBNull(31) ? null : (double)(decimal)row.GetFloat(31), row.GetBoolean(32),
+            row.IsDBNull(33) ? null : (SsvcDecision)row.GetInt16(33)),
+        row.IsDBNull(34)
+            ? null
+            : new Suppression((SuppressionKind)row.GetInt16(34), row.GetString(35), row.GetFieldValue<DateTimeOffset>(36), row.GetFieldValue<DateTimeOffset>(37)),
+        Sla(row));
+
+    private static FindingSla Sla(NpgsqlDataReader row)
+    {
+        var (policy, since, paused, due, warned, breached) = (Text(row, 38), Time(row, 39), Time(row, 40), Time(row, 41), Time(row, 42), Time(row, 43));
+        var state = (policy, (FindingStatus)row.GetInt16(8)) switch
+        {
+            (null, _) => SlaState.None,
+            (_, FindingStatus.Fixed or FindingStatus.Verified) => breached is null ? SlaState.Met : SlaState.Missed,
+            _ when paused is not null => SlaState.Paused,
+            _ when breached is not null => SlaState.Breached,
+            _ => warned is null ? SlaState.Running : SlaState.Warned,
+        };
+        return new FindingSla(state, policy, since, due, warned, breached);
+    }
 
     private static FindingComponent? Component(NpgsqlDataReader row) => Text(row, 13) is { } name
         ? new FindingComponent(name, Text(row, 14), Text(row, 15), row.GetFieldValue<string[]>(16), Text(row, 17), Text(row, 18))
@@ -227,6 +250,8 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
     };
 
     private static string? Text(NpgsqlDataReader row, int column) => row.IsDBNull(column) ? null : row.GetString(column);
+
+    private static DateTimeOffset? Time(NpgsqlDataReader row, int column) => row.IsDBNull(column) ? null : row.GetFieldValue<DateTimeOffset>(column);
 
     private static int? Number(NpgsqlDataReader row, int column) => row.IsDBNull(column) ? null : row.GetInt32(column);
 

@@ -229,10 +229,10 @@ internal static class MergeSql
 
     public const string InsertFindings = """
         insert into vuln_center.finding (
-          tenant, id, version, service, source, kind, rule, title, severity, severity_from, raw_severity, status, status_since, gate,
+          tenant, id, version, service, source, kind, rule, title, severity, severity_from, scan_severity, scan_severity_from, raw_severity, status, status_since, gate,
           identifiers, component, component_version, purl, fixed_versions, manifest, image, path, line, end_line, resource, url,
           environments, first_seen, content_hash, audit_hash, detail, code_scope)
-        select $1, target, 1, $2, $3, kind, rule, title, severity, severity_from, raw_severity, $4, $5, severity = $7 and $8,
+        select $1, target, 1, $2, $3, kind, rule, title, severity, severity_from, severity, severity_from, raw_severity, $4, $5, severity = $7 and $8,
           identifiers, component, component_version, purl, fixed_versions, manifest, image, path, line, end_line, resource, url,
           environments, $5, content_hash, $6, detail, code_scope
         from merge_row where is_new and representative
@@ -256,7 +256,7 @@ internal static class MergeSql
             status_since = case when c.reopened then $3 else f.status_since end,
             regression = f.regression or c.reopened,
             gate = c.gate,
-            rule = c.rule, title = c.title, severity = c.severity, severity_from = c.severity_from, raw_severity = c.raw_severity,
+            rule = c.rule, title = c.title, severity = c.severity, severity_from = c.severity_from, scan_severity = c.severity, scan_severity_from = c.severity_from, raw_severity = c.raw_severity,
             identifiers = c.identifiers, component = c.component, component_version = c.component_version, purl = c.purl,
             fixed_versions = c.fixed_versions, manifest = c.manifest, image = c.image, path = c.path, line = c.line, end_line = c.end_line,
             resource = c.resource, url = c.url, environments = c.environments, content_hash = c.content_hash, detail = c.detail,

@@ -21,7 +21,7 @@ internal sealed class TrivyFormat : IReportFormat
 
     static readonly JsonPaths Paths = new(
     [
-        "SchemaVersion", "ArtifactName", "ArtifactType", "ClusterName", "Trivy/Version",
+        "SchemaVersion", "ArtifactName", "ArtifactType", "ClusterName", "Trivy/Version", "Metadata/RepoURL", "Metadata/Commit",
         .. ResultPrefixes.SelectMany(prefix => new[]
         {
             $"{prefix}Target", $"{prefix}Class", $"{prefix}Type",
@@ -76,6 +76,8 @@ internal sealed class TrivyFormat : IReportFormat
             Version = Bounded.Word(map.Scalar("/Trivy/Version")),
             Category = Bounded.Identity(map.Scalar("/ArtifactName") ?? map.Scalar("/ClusterName")),
             Image = isImage ? Bounded.Identity(map.Scalar("/ArtifactName")) : null,
+            Repository = Bounded.Identity(map.Scalar("/Metadata/RepoURL"), Bounded.PathLength),
+            Commit = Bounded.Word(map.Scalar("/Metadata/Commit")),
             Results = map.Sections.Sum(section => section.Count),
             // Old Trivy wrote null or [] for a clean scan, and so does a pipeline that lost its input.
             Failure = isEmpty ? "The report names neither a target nor a result." : null,
