@@ -57,6 +57,7 @@ public sealed record FindingLocation(string? Path, int? Line, int? EndLine, stri
 
 /// <summary>A finding with everything that is known of it.</summary>
 /// <param name="OtherLocations">Where else the same result stands, as some SARIF tools say; at most 100.</param>
+/// <param name="Code">Null for what stands in no file.</param>
 public sealed record FindingDetail(
     Finding Finding,
     string? Description,
@@ -69,10 +70,23 @@ public sealed record FindingDetail(
     IReadOnlyList<Decision> Decisions,
     IReadOnlyList<Transition> History,
     IReadOnlyList<Evidence> Evidence,
-    IReadOnlyList<FindingLocation> OtherLocations);
+    IReadOnlyList<FindingLocation> OtherLocations,
+    CodeLink? Code);
 
-/// <summary>A CVSS vector as the scanner reported it; <paramref name="Score"/> is the scanner's.</summary>
-public sealed record ReportedScore(string Version, string Vector, decimal? Score, string Origin);
+/// <summary>Where the code is that a finding stands in.</summary>
+/// <param name="Repository">As the last scan names it, else as the service's profile does; null when neither does.</param>
+/// <param name="Commit">That the last scan was of.</param>
+/// <param name="StartLine">1-based.</param>
+/// <param name="Link">To the lines, where the repository's host is known to have such links; null otherwise.</param>
+public sealed record CodeLink(string? Repository, string? Commit, string Path, int? StartLine, int? EndLine, string? Link);
+
+/// <summary>A CVSS vector as the scanner reported it.</summary>
+/// <param name="Score">The scanner's own: recorded, not trusted.</param>
+/// <param name="Origin">Who scored it: <c>nvd</c>, <c>redhat</c> …; empty when not said.</param>
+/// <param name="Computed">What the vector gives; null when it is none.</param>
+/// <param name="Differs">The scanner's score is none that its vector gives.</param>
+/// <param name="Fault">Why the vector is none, and from which character on; it then decides nothing.</param>
+public sealed record ReportedScore(string Version, string Vector, decimal? Score, string Origin, decimal? Computed = null, bool Differs = false, string? Fault = null);
 
 /// <summary>One raw result of a report.</summary>
 /// <param name="PayloadHash">SHA-256 of the raw result's bytes (keyed when they can hold a secret), 64 lower-case hexadecimal digits.</param>
@@ -105,3 +119,38 @@ public sealed record StatusChange(FindingStatus Status, string? Reason = null, E
 /// <param name="Next">Cursor of the next page; null on the last one.</param>
 /// <param name="Facets">Counts by field and value, when asked for with <c>facets=true</c>.</param>
 public sealed record FindingPage(IReadOnlyList<Finding> Items, string? Next, IReadOnlyDictionary<string, IReadOnlyDictionary<string, long>>? Facets);
+
+/// <summary>Body of <c>PUT /findings/{id}/suppression</c>.</summary>
+/// <param name="Reason">1 to 2,000 characters.</param>
+/// <param name="Until">When it ends by itself: within 366 days.</param>
+public sealed record SuppressionChange(SuppressionKind Kind, string Reason, DateTimeOffset Until);
+
+/// <summary>Body of <c>PUT /findings/{id}/severity</c>: an analyst's word, before any vector and mapping.</summary>
+/// <param name="Reason">1 to 2,000 characters.</param>
+public sealed record SeverityChange(Severity Severity, string Reason);
+
+/// <summary>Body of <c>PUT /findings/{id}/assignee</c>.</summary>
+/// <param name="Assignee">A team or a subject, 1 to 200 characters; null: nobody.</param>
+public sealed record AssigneeChange(string? Assignee);
+
+/// <summary>One finding of a bulk change.</summary>
+/// <param name="Version">The version the change was made against; null: whichever is current.</param>
+public sealed record BulkItem(Guid Id, long? Version = null);
+
+/// <summary>Body of <c>POST /findings/status</c>: the same change of many findings, each by itself.</summary>
+/// <param name="Items">1 to 1,000, each once.</param>
+public sealed record BulkStatusChange(IReadOnlyList<BulkItem> Items, FindingStatus Status, string? Reason = null, Evidence? Evidence = null);
+
+/// <summary>Body of <c>POST /findings/suppression</c>.</summary>
+/// <param name="Items">1 to 1,000, each once.</param>
+/// <param name="Kind">Null: lifts the suppressions.</param>
+/// <param name="Until">With a kind.</param>
+public sealed record BulkSuppressionChange(IReadOnlyList<BulkItem> Items, SuppressionKind? Kind, string Reason, DateTimeOffset? Until = null);
+
+/// <summary>What became of a bulk change.</summary>
+/// <param name="Items">In the order they were sent.</param>
+public sealed record BulkAnswer(int Done, int Refused, IReadOnlyList<BulkOutcome> Items);
+
+/// <param name="Version">The finding's version now; 0 when there is no such finding.</param>
+/// <param name="Code">Why it was refused; null when it was done.</param>
+public sealed record BulkOutcome(Guid Id, long Version, string? Code = null, string? Detail = null);

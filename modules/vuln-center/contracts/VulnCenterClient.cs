@@ -78,6 +78,22 @@ public sealed class VulnCenterClient(HttpClient http, TimeProvider? clock = null
         return import;
     }
 
+    /// <summary><c>POST /cvss</c>: one result per vector, in their order; what is no valid vector has its error there.</summary>
+    /// <exception cref="VulnCenterException">413 when there are more than 200,000.</exception>
+    public async Task<IReadOnlyList<ScoredVector>> ScoreAsync(IReadOnlyList<string> vectors, CancellationToken cancellation = default)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, Address("cvss"));
+        request.Content = JsonContent.Create(new ScoreVectors(vectors), options: Json);
+        return (await SendAsync<ScoredVectors>(request, cancellation)).Results;
+    }
+
+    /// <summary><c>GET /findings/ssvc</c>.</summary>
+    public async Task<SsvcTable> SsvcTableAsync(CancellationToken cancellation = default)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, Address("findings/ssvc"));
+        return await SendAsync<SsvcTable>(request, cancellation);
+    }
+
     private static Uri Address(string path, IReadOnlyDictionary<string, string>? query = null) => new(
         query is null or { Count: 0 }
             ? path

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Imports;
@@ -13,6 +14,14 @@ namespace Wave16.VulnCenter;
 [JsonSerializable(typeof(FindingDetail))]
 [JsonSerializable(typeof(FindingPage))]
 [JsonSerializable(typeof(StatusChange))]
+[JsonSerializable(typeof(BulkStatusChange))]
+[JsonSerializable(typeof(BulkSuppressionChange))]
+[JsonSerializable(typeof(BulkAnswer))]
+[JsonSerializable(typeof(SuppressionChange))]
+[JsonSerializable(typeof(SeverityChange))]
+[JsonSerializable(typeof(AssigneeChange))]
+[JsonSerializable(typeof(Page<ServiceView>))]
+[JsonSerializable(typeof(IReadOnlyList<SlaPolicy>))]
 [JsonSerializable(typeof(Evidence))]
 [JsonSerializable(typeof(Import))]
 [JsonSerializable(typeof(ImportProgress))]
@@ -21,6 +30,20 @@ namespace Wave16.VulnCenter;
 [JsonSerializable(typeof(IReadOnlyList<MergedItem>))]
 [JsonSerializable(typeof(IReadOnlyList<ReportFormatView>))]
 [JsonSerializable(typeof(FindingStatusChanged))]
+[JsonSerializable(typeof(FindingSeverityChanged))]
+[JsonSerializable(typeof(FindingSuppressionChanged))]
+[JsonSerializable(typeof(FindingSlaWarned))]
+[JsonSerializable(typeof(FindingSlaBreached))]
+[JsonSerializable(typeof(SlaPolicies))]
+[JsonSerializable(typeof(GatePolicy))]
+[JsonSerializable(typeof(ServiceProfile))]
+[JsonSerializable(typeof(ServiceView))]
+[JsonSerializable(typeof(PolicyView<SlaPolicies>))]
+[JsonSerializable(typeof(PolicyView<GatePolicy>))]
+[JsonSerializable(typeof(Recomputation))]
+[JsonSerializable(typeof(Policies.RecomputeArguments))]
+[JsonSerializable(typeof(Policies.RecomputeProgress))]
+[JsonSerializable(typeof(SettlementAudit))]
 [JsonSerializable(typeof(GateRaised))]
 [JsonSerializable(typeof(GateWithdrawn))]
 [JsonSerializable(typeof(ScanImported))]
@@ -30,5 +53,8 @@ namespace Wave16.VulnCenter;
 [JsonSerializable(typeof(FindingContent))]
 [JsonSerializable(typeof(FindingAttributes))]
 [JsonSerializable(typeof(Gates.Gate))]
+[JsonSerializable(typeof(ScoreVectors))]
+[JsonSerializable(typeof(ScoredVectors))]
+[JsonSerializable(typeof(SsvcTable))]
 [JsonSerializable(typeof(Dictionary<string, string>[]))]
 internal sealed partial class VulnCenterJson : JsonSerializerContext;

@@ -5,9 +5,12 @@ using Wave16.Platform.Neighbours;
 using Wave16.Platform.Retention;
 using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Cvss;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Gates;
 using Wave16.VulnCenter.Imports;
+using Wave16.VulnCenter.Policies;
+using Wave16.VulnCenter.Ssvc;
 
 namespace Wave16.VulnCenter;
 
@@ -33,6 +36,9 @@ public sealed class VulnCenterModule : IModule
         services.AddSingleton<VulnCenterMetrics>();
         services.AddSingleton<FindingStore>();
         services.AddSingleton<FindingQueries>();
+        services.AddSingleton<PolicyStore>();
+        services.AddSingleton<Resettlement>();
+        services.AddSingleton<Recomputations>();
         services.AddSingleton<ImportStaging>();
         services.AddSingleton<ImportMerge>();
         services.AddSingleton<ReportReading>();
@@ -40,6 +46,8 @@ public sealed class VulnCenterModule : IModule
         services.AddSingleton<SecretKeys>();
         services.AddSingleton<Progress>();
         module.AddJobHandler<ImportJob, ImportArguments>(ImportJob.KindName, VulnCenterJson.Default.ImportArguments);
+        module.AddJobHandler<RecomputeJob, RecomputeArguments>(RecomputeJob.KindName, VulnCenterJson.Default.RecomputeArguments);
+        module.AddDueHandler<FindingClock>(FindingClock.Kind);
         module.AddRetention("decision", "at", "Decisions", days: 400, PartitionSpan.Month);
         module.AddNeighbour<SafetyConsole>(SafetyConsole.Name);
         module.AddDestination<SafetyConsoleGates>();
@@ -50,7 +58,10 @@ public sealed class VulnCenterModule : IModule
     public void MapEndpoints(IEndpointRouteBuilder app)
     {
         app.MapFindings();
+        app.MapPolicies();
         app.MapImports();
+        app.MapCvss();
+        app.MapSsvc();
     }
 }
 
@@ -59,11 +70,15 @@ internal static class VulnCenterScopes
     public const string Read = "findings.read";
     public const string Import = "findings.import";
     public const string Change = "findings.change";
+    public const string Suppress = "findings.suppress";
+    public const string Policies = "findings.policies";
 
     public static readonly Scope[] All =
     [
         new(Read, VulnCenterModule.ModuleName, "read findings, observations, decisions and scans", Access.Reader, Access.Operator, Access.Auditor, Access.Service),
         new(Import, VulnCenterModule.ModuleName, "submit findings and import reports", Access.Operator, Access.Service),
         new(Change, VulnCenterModule.ModuleName, "move findings through their life", Access.Operator),
+        new(Suppress, VulnCenterModule.ModuleName, "set findings aside until a date, and end that", Access.Operator, Access.Approver),
+        new(Policies, VulnCenterModule.ModuleName, "change policies and what is known of services", Access.Operator),
     ];
 }

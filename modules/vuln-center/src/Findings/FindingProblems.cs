@@ -8,6 +8,9 @@ internal static class FindingProblems
     public const string InvalidTransition = "finding.invalid-transition";
     public const string Verified = "finding.verified";
     public const string EvidenceInsufficient = "finding.evidence-insufficient";
+    public const string SuppressionExpiry = "finding.suppression-expiry";
+    public const string NotSuppressed = "finding.not-suppressed";
+    public const string NotOverridden = "finding.severity-not-overridden";
     public const string UnknownFormat = "import.unknown-format";
     public const string UnrecognisedFormat = "import.unrecognised-format";
     public const string AmbiguousFormat = "import.ambiguous-format";
@@ -15,12 +18,16 @@ internal static class FindingProblems
     public const string ReportTooLarge = "import.report-too-large";
     public const string UnsupportedEncoding = "import.unsupported-encoding";
     public const string ImportFinished = "import.finished";
+    public const string TooManyVectors = "cvss.too-many-vectors";
 
     public static readonly ProblemCode[] All =
     [
         new(InvalidTransition, 409, "The finding's status does not allow that"),
         new(Verified, 409, "The finding is verified"),
         new(EvidenceInsufficient, 422, "The evidence does not suffice"),
+        new(SuppressionExpiry, 422, "The suppression does not end when it may"),
+        new(NotSuppressed, 409, "The finding is not suppressed"),
+        new(NotOverridden, 409, "The finding's severity is not overridden"),
         new(UnknownFormat, 400, "Unknown report format"),
         new(UnrecognisedFormat, 422, "No format recognises the report"),
         new(AmbiguousFormat, 422, "More than one format recognises the report"),
@@ -28,5 +35,6 @@ internal static class FindingProblems
         new(ReportTooLarge, 413, "The report is too large"),
         new(UnsupportedEncoding, 415, "The report's encoding is not supported"),
         new(ImportFinished, 409, "The import is finished"),
+        new(TooManyVectors, 413, "The request holds more than is scored at once"),
     ];
 }

@@ -2,6 +2,8 @@ using System.Text.Json;
 using Npgsql;
 using Wave16.Platform.Store;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Cvss;
+using Wave16.VulnCenter.Imports.Formats;
 
 namespace Wave16.VulnCenter.Findings;
 
@@ -132,7 +134,12 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         await using var batch = new NpgsqlBatch(connection);
         foreach (var sql in (string[])
         [
-            $"select {Columns}, f.detail, f.raw_severity {From} where f.tenant = $1 and f.id = $2",
+            $"""
+            select {Columns}, f.detail, f.raw_severity, coalesce(l.repository, p.repository), l.commit_id {From}
+            left join vuln_center.scan l on l.tenant = f.tenant and l.id = s.scan
+            left join vuln_center.service p on p.tenant = f.tenant and p.name = f.service
+            where f.tenant = $1 and f.id = $2
+            """,
             $"""
             select o.id, o.scan, o.payload_hash, o.pointer, o.raw_severity, s.finished_at
             from vuln_center.observation o join vuln_center.scan s on s.tenant = o.tenant and s.id = o.scan
@@ -164,6 +171,7 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         var content = JsonSerializer.Deserialize(reader.GetString(44), VulnCenterJson.Default.FindingContent)
             ?? throw new InvalidOperationException($"Finding {id} has no content.");
         var rawSeverity = Text(reader, 45);
+        var code = CodeLinks.Of(finding.Location, Text(reader, 46), Text(reader, 47));
 
         List<Observation> observations = [];
         await reader.NextResultAsync(cancellation);
@@ -200,8 +208,21 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         }
 
         return new FindingDetail(
-            finding, content.Description, rawSeverity, content.Cvss, content.Cwes, content.References, content.SecretPreview, observations, decisions, history, evidence,
-            [.. (content.OtherLocations ?? []).Select(place => new FindingLocation(place.Path, place.Line, place.EndLine, Resource: null, Url: null))]);
+            finding, content.Description, rawSeverity, [.. content.Cvss.Select(Assess)], content.Cwes, content.References, content.SecretPreview, observations, decisions, history, evidence,
+            [.. (content.OtherLocations ?? []).Select(place => new FindingLocation(place.Path, place.Line, place.EndLine, Resource: null, Url: null))],
+            code);
+    }
+
+    private static ReportedScore Assess(ReportedScore reported)
+    {
+        var (vector, fault) = CvssVector.Read(reported.Vector);
+        var assessed = new AssessedCvss(new ReportedCvss(reported.Version, reported.Vector, reported.Score, reported.Origin), vector?.Score(), fault);
+        return reported with
+        {
+            Computed = assessed.Scores?.Overall,
+            Differs = assessed.ScoreDiffers,
+            Fault = fault is null ? null : $"{fault.Reason} (at character {fault.Position.ToString(System.Globalization.CultureInfo.InvariantCulture)})",
+        };
     }
 
     public async Task<string?> TitleAsync(string tenant, Guid id, CancellationToken cancellation)
@@ -218,7 +239,7 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         row.GetFieldValue<string[]>(12), Component(row), Location(row), row.GetFieldValue<string[]>(24), Text(row, 25),
         row.GetFieldValue<DateTimeOffset>(26), row.GetFieldValue<DateTimeOffset>(27), row.GetInt64(28),
         new FindingRisk(
-            row.IsDBNull(29) ? null : row.GetDecimal(29), Text(row, 30), row.IsDBNull(31) ? null : (double)(decimal)row.GetFloat(31), row.GetBoolean(32),
+            row.IsDBNull(29) ? null : row.GetDecimal(29), Text(row, 30), row.Probability(31), row.GetBoolean(32),
             row.IsDBNull(33) ? null : (SsvcDecision)row.GetInt16(33)),
         row.IsDBNull(34)
             ? null
@@ -227,7 +248,7 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
 
     private static FindingSla Sla(NpgsqlDataReader row)
     {
-        var (policy, since, paused, due, warned, breached) = (Text(row, 38), Time(row, 39), Time(row, 40), Time(row, 41), Time(row, 42), Time(row, 43));
+        var (policy, since, paused, due, warned, breached) = (row.Text(38), row.Time(39), row.Time(40), row.Time(41), row.Time(42), row.Time(43));
         var state = (policy, (FindingStatus)row.GetInt16(8)) switch
         {
             (null, _) => SlaState.None,
@@ -250,8 +271,6 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
     };
 
     private static string? Text(NpgsqlDataReader row, int column) => row.IsDBNull(column) ? null : row.GetString(column);
-
-    private static DateTimeOffset? Time(NpgsqlDataReader row, int column) => row.IsDBNull(column) ? null : row.GetFieldValue<DateTimeOffset>(column);
 
     private static int? Number(NpgsqlDataReader row, int column) => row.IsDBNull(column) ? null : row.GetInt32(column);
 

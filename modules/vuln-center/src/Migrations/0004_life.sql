@@ -5,30 +5,32 @@ alter table vuln_center.finding
   add column scan_severity_from text,
   add column override_severity  smallint,     -- an analyst's, with the reason
   add column override_reason    text,
-  add column cvss_vector        text,         -- normalised; the one that decides, or would without the override
+  add column cvss_vector        text,         -- normalised, as reported; the one that decides, or would without the override
   add column cvss_score         numeric(3,1), -- computed from it, with the service's environmental metrics where there are any
   add column component_key      text,         -- purl without version, or ecosystem:name: the same from every source
   add column epss               real,         -- highest of the finding's ids and their aliases, from the feed
   add column kev                bool not null default false,
+  add column exploit            bool not null default false, -- a reference is an exploit
   add column ssvc               smallint,
   add column suppression        smallint,
   add column suppression_reason text,
   add column suppressed_at      timestamptz,
   add column suppressed_until   timestamptz,
   add column sla_policy         text,         -- name of the policy that gives the deadline; null: no SLA
-  add column sla_from           timestamptz,  -- when the clock was started
+  add column sla_from           timestamptz,  -- when the clock was started: first seen, or open again
   add column sla_paused         interval not null default '0',
   add column sla_paused_at      timestamptz,
   add column sla_warn_at        timestamptz,
   add column sla_due_at         timestamptz,
   add column sla_warned_at      timestamptz,
   add column sla_breached_at    timestamptz;
-update vuln_center.finding set scan_severity = severity, scan_severity_from = severity_from;
-alter table vuln_center.finding alter column scan_severity set not null, alter column scan_severity_from set not null;
+update vuln_center.finding set scan_severity = severity, scan_severity_from = severity_from, sla_from = first_seen;
+alter table vuln_center.finding
+  alter column scan_severity set not null, alter column scan_severity_from set not null, alter column sla_from set not null;
 
 alter table vuln_center.staged
   add column cvss_vector   text,
-  add column cvss_score    numeric(3,1),
+  add column exploit       bool not null default false,
   add column component_key text,
   add column identity      jsonb;
 
@@ -54,7 +56,7 @@ create table vuln_center.service (
   owner            text,
   repository       text,              -- where its code is
   mission          smallint,          -- SSVC: mission and well-being impact
-  cvss_environment text,              -- environmental metrics: CR:H/MAV:A
+  cvss_environment text,              -- environmental metrics by version, a JSON object
   audit_hash       bytea    not null,
   primary key (tenant, name)
 );

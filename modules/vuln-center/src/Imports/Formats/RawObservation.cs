@@ -99,7 +99,11 @@ internal sealed record AdvisoryId(string Kind, string Value);
 /// and built from the ecosystem where the scanner gives none.
 /// </summary>
 internal sealed record Component(
-    string Name, string? Version, string? Ecosystem, string? Purl, string? PurlWithoutVersion, IReadOnlyList<string> FixedVersions);
+    string Name, string? Version, string? Ecosystem, string? Purl, string? PurlWithoutVersion, IReadOnlyList<string> FixedVersions)
+{
+    /// <summary>The same from every scanner: the canonical purl, else the ecosystem and the name. A name alone is nobody's; it has none.</summary>
+    public string? Key => PurlWithoutVersion ?? (Ecosystem is null ? null : $"{Ecosystem}:{Name}");
+}
 
 /// <summary>
 /// Where in the code. The path is relative to the scanned root where the report allows it, '/' separated, case as
