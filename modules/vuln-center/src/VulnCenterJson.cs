@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Dedup;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Imports;
 
@@ -52,6 +53,22 @@ namespace Wave16.VulnCenter;
 [JsonSerializable(typeof(FindingAnswer))]
 [JsonSerializable(typeof(FindingContent))]
 [JsonSerializable(typeof(FindingAttributes))]
+[JsonSerializable(typeof(ObservationIdentity))]
+[JsonSerializable(typeof(IReadOnlyList<DedupKeyRule>))]
+[JsonSerializable(typeof(DedupRules))]
+[JsonSerializable(typeof(DedupRulesChange))]
+[JsonSerializable(typeof(IReadOnlyList<DedupSource>))]
+[JsonSerializable(typeof(DedupPreview))]
+[JsonSerializable(typeof(UnmergeRequest))]
+[JsonSerializable(typeof(Unmerged))]
+[JsonSerializable(typeof(UnmergeBatch))]
+[JsonSerializable(typeof(UnmergeBatchResult))]
+[JsonSerializable(typeof(OverMergePage))]
+[JsonSerializable(typeof(DecisionPage))]
+[JsonSerializable(typeof(RekeyAudit))]
+[JsonSerializable(typeof(RekeyArguments))]
+[JsonSerializable(typeof(RekeyProgress))]
+[JsonSerializable(typeof(UnmergeAudit))]
 [JsonSerializable(typeof(Gates.Gate))]
 [JsonSerializable(typeof(ScoreVectors))]
 [JsonSerializable(typeof(ScoredVectors))]

@@ -8,12 +8,23 @@ internal sealed class VulnCenterMetrics
 {
     private readonly Counter<long> _observations;
     private readonly Histogram<double> _merges;
+    private readonly Counter<long> _overMerged;
 
     public VulnCenterMetrics(IMeterFactory meters)
     {
         var meter = meters.Create("Wave16.VulnCenter");
         _observations = meter.CreateCounter<long>("imports.observations", "{observation}", "Raw results of imported reports, by outcome.");
         _merges = meter.CreateHistogram<double>("imports.merge.duration", "s", "How long a report's merge held its service, waiting for it not included.");
+        _overMerged = meter.CreateCounter<long>("dedup.overmerged", "{key}", "Keys that took in results of different rules or many places; GET /findings/overmerged lists them.");
+    }
+
+    /// <param name="keys">That were not known to be so before.</param>
+    public void OverMerged(long keys)
+    {
+        if (keys > 0)
+        {
+            _overMerged.Add(keys);
+        }
     }
 
     /// <param name="scan">A scan whose merge has been committed.</param>

@@ -6,6 +6,7 @@ using Wave16.Platform.Retention;
 using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Cvss;
+using Wave16.VulnCenter.Dedup;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Gates;
 using Wave16.VulnCenter.Imports;
@@ -45,7 +46,13 @@ public sealed class VulnCenterModule : IModule
         services.AddSingleton<ImportIntake>();
         services.AddSingleton<SecretKeys>();
         services.AddSingleton<Progress>();
+        services.AddSingleton<RuleSets>();
+        services.AddSingleton<RuleChanges>();
+        services.AddSingleton<FindingKeys>();
+        services.AddSingleton<Unmerging>();
+        services.AddSingleton<DedupQueries>();
         module.AddJobHandler<ImportJob, ImportArguments>(ImportJob.KindName, VulnCenterJson.Default.ImportArguments);
+        module.AddJobHandler<RekeyJob, RekeyArguments>(RekeyJob.KindName, VulnCenterJson.Default.RekeyArguments);
         module.AddJobHandler<RecomputeJob, RecomputeArguments>(RecomputeJob.KindName, VulnCenterJson.Default.RecomputeArguments);
         module.AddDueHandler<FindingClock>(FindingClock.Kind);
         module.AddRetention("decision", "at", "Decisions", days: 400, PartitionSpan.Month);
@@ -60,6 +67,7 @@ public sealed class VulnCenterModule : IModule
         app.MapFindings();
         app.MapPolicies();
         app.MapImports();
+        app.MapDedup();
         app.MapCvss();
         app.MapSsvc();
     }
@@ -70,6 +78,7 @@ internal static class VulnCenterScopes
     public const string Read = "findings.read";
     public const string Import = "findings.import";
     public const string Change = "findings.change";
+    public const string Rules = "findings.rules";
     public const string Suppress = "findings.suppress";
     public const string Policies = "findings.policies";
 
@@ -77,8 +86,9 @@ internal static class VulnCenterScopes
     [
         new(Read, VulnCenterModule.ModuleName, "read findings, observations, decisions and scans", Access.Reader, Access.Operator, Access.Auditor, Access.Service),
         new(Import, VulnCenterModule.ModuleName, "submit findings and import reports", Access.Operator, Access.Service),
-        new(Change, VulnCenterModule.ModuleName, "move findings through their life", Access.Operator),
+        new(Change, VulnCenterModule.ModuleName, "move findings through their life and split them", Access.Operator),
         new(Suppress, VulnCenterModule.ModuleName, "set findings aside until a date, and end that", Access.Operator, Access.Approver),
         new(Policies, VulnCenterModule.ModuleName, "change policies and what is known of services", Access.Operator),
+        new(Rules, VulnCenterModule.ModuleName, "change how findings are recognised", Access.Operator),
     ];
 }

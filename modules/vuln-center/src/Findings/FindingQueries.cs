@@ -141,18 +141,19 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
             where f.tenant = $1 and f.id = $2
             """,
             $"""
-            select o.id, o.scan, o.payload_hash, o.pointer, o.raw_severity, s.finished_at
+            select o.id, o.scan, o.payload_hash, o.pointer, o.raw_severity, s.finished_at, o.identity
             from vuln_center.observation o join vuln_center.scan s on s.tenant = o.tenant and s.id = o.scan
             where o.tenant = $1 and o.finding = $2 order by s.finished_at desc, o.id limit {DetailRows}
             """,
             $"""
             select at, scan, pointer, outcome, reason, rule_set, key_kind, key, fields, candidates
-            from vuln_center.decision where tenant = $1 and finding = $2 order by at desc, pointer limit {DetailRows}
+            from vuln_center.decision where tenant = $1 and finding = $2 order by at desc, pointer, seq desc limit {DetailRows}
             """,
             $"""
             select version, at, actor, change, from_status, to_status, reason, scan, evidence
             from vuln_center.transition where tenant = $1 and finding = $2 order by version desc limit {DetailRows}
             """,
+            $"select other, at, actor, reason from vuln_center.never_merge where tenant = $1 and finding = $2 order by at desc, other limit {DetailRows}",
         ])
         {
             var command = new NpgsqlBatchCommand(sql);
@@ -178,7 +179,8 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         while (await reader.ReadAsync(cancellation))
         {
             observations.Add(new Observation(
-                reader.GetGuid(0), reader.GetGuid(1), Hex(reader, 2) ?? "", reader.GetString(3), Text(reader, 4), reader.GetFieldValue<DateTimeOffset>(5)));
+                reader.GetGuid(0), reader.GetGuid(1), Hex(reader, 2) ?? "", reader.GetString(3), Text(reader, 4), reader.GetFieldValue<DateTimeOffset>(5),
+                Text(reader, 6) is { } identity ? Dedup.Identities.Read(identity) : null));
         }
 
         List<Decision> decisions = [];
@@ -207,10 +209,18 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
             }
         }
 
+        List<NeverMerged> neverMerged = [];
+        await reader.NextResultAsync(cancellation);
+        while (await reader.ReadAsync(cancellation))
+        {
+            neverMerged.Add(new NeverMerged(reader.GetGuid(0), reader.GetFieldValue<DateTimeOffset>(1), reader.GetString(2), reader.GetString(3)));
+        }
+
         return new FindingDetail(
             finding, content.Description, rawSeverity, [.. content.Cvss.Select(Assess)], content.Cwes, content.References, content.SecretPreview, observations, decisions, history, evidence,
             [.. (content.OtherLocations ?? []).Select(place => new FindingLocation(place.Path, place.Line, place.EndLine, Resource: null, Url: null))],
-            code);
+            code,
+            neverMerged);
     }
 
     private static ReportedScore Assess(ReportedScore reported)
