@@ -1,12 +1,45 @@
 using System.Net;
 using System.Text;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Tests.Dedup;
 
 namespace Wave16.VulnCenter.Tests;
 
 public sealed class ClientTests(VulnCenterHost host) : IClassFixture<VulnCenterHost>
 {
     private static readonly Dictionary<string, string> Trivy = new(StringComparer.Ordinal) { ["format"] = "trivy", ["service"] = "shop api&co" };
+
+    [Fact]
+    public async Task The_client_sets_findings_aside_rates_and_assigns_them_and_changes_what_they_are_judged_by()
+    {
+        using var http = await host.OperatorAsync("client-life");
+        var client = new VulnCenterClient(http);
+        var cancellation = TestContext.Current.CancellationToken;
+        await using var report = File.OpenRead(VulnCenterCalls.Fixture("trivy-shop-api.json"));
+        await ImportAsync(client, report);
+        var page = await client.ListAsync(new Dictionary<string, string> { ["limit"] = "3" }, cancellation);
+        var id = page.Items[0].Id;
+
+        await client.SuppressAsync(id, 1, new SuppressionChange(SuppressionKind.RiskAccepted, "until the release", DateTimeOffset.UtcNow.AddDays(9)), cancellation);
+        await client.LiftSuppressionAsync(id, 2, "released & done", cancellation);
+        await client.OverrideSeverityAsync(id, 3, new SeverityChange(Severity.Low, "test code"), cancellation);
+        await client.RestoreSeverityAsync(id, 4, "it ships", cancellation);
+        var assigned = await client.AssignAsync(id, 5, new AssigneeChange("team-shop"), cancellation);
+        Assert.Equal(("team-shop", 6L, "released & done"), (assigned.Finding.Assignee, assigned.Finding.Version, assigned.History.Single(step => step.Change == "finding.suppression-lifted").Reason));
+
+        var triaged = await client.ChangeStatusesAsync(new BulkStatusChange([.. page.Items.Select(finding => new BulkItem(finding.Id))], FindingStatus.Triaged), cancellation: cancellation);
+        var aside = await client.SuppressAsync(
+            new BulkSuppressionChange([new BulkItem(page.Items[1].Id)], SuppressionKind.FalsePositive, "not ours", DateTimeOffset.UtcNow.AddDays(1)), cancellation: cancellation);
+        Assert.Equal((3, 0, 1), (triaged.Done, triaged.Refused, aside.Done));
+
+        var sla = await client.PutSlaPoliciesAsync((await client.GetSlaPoliciesAsync(cancellation)).Version, new SlaPolicies("cisa-bod"), cancellation);
+        await client.PutGatePolicyAsync((await client.GetGatePolicyAsync(cancellation)).Version, GatePolicy.Default with { Epss = 0.9 }, cancellation);
+        var service = await client.PutServiceAsync("shop api&co", 0, new ServiceProfile("gold"), cancellation);
+        Assert.Equal(("gold", 1L), ((await client.GetServiceAsync("shop api&co", cancellation)).Profile.Tier, service.Version));
+        Assert.Equal("SLA policy 1", (await client.GetRecomputationAsync(sla.Recomputation?.Id ?? Guid.Empty, cancellation)).Why ?? "SLA policy 1");
+        var stale = await Assert.ThrowsAsync<VulnCenterException>(() => client.AssignAsync(id, 1, new AssigneeChange(null), cancellation));
+        Assert.Equal(HttpStatusCode.PreconditionFailed, stale.Status);
+    }
 
     [Fact]
     public async Task The_client_imports_a_report_moves_its_worst_finding_through_its_life_and_imports_it_again()
@@ -39,6 +72,29 @@ public sealed class ClientTests(VulnCenterHost host) : IClassFixture<VulnCenterH
         Assert.Equal((0L, 1L, 1L), (second.New, second.Reopened, second.FindingsChanged));
         var reopened = await client.GetAsync(worst.Id, cancellation);
         Assert.Equal((FindingStatus.Open, true), (reopened.Finding.Status, reopened.Finding.Regression));
+    }
+
+    [Fact]
+    public async Task The_client_splits_a_finding_and_changes_the_rules_it_is_recognised_by()
+    {
+        using var http = await host.OperatorAsync("client-dedup");
+        var client = new VulnCenterClient(http);
+        var cancellation = TestContext.Current.CancellationToken;
+        await http.ImportAsync("generic", "shop-api", DedupCalls.Report(DedupCalls.Sca("1.0.0"), DedupCalls.Sca("2.0.0")));
+        var finding = await client.GetAsync(Assert.Single((await client.ListAsync(new Dictionary<string, string>(), cancellation)).Items).Id, cancellation);
+        var leaving = finding.Observations.Single(o => o.Identity?.ComponentVersion == "2.0.0").Id;
+
+        var unmerged = await client.UnmergeAsync(finding.Finding.Id, finding.Finding.Version, new UnmergeRequest([leaving], "two problems"), cancellation: cancellation);
+        var rules = await client.GetDedupRulesAsync(DedupCalls.Source, cancellation);
+        var change = new DedupRulesChange([new DedupKeyRule("package", [FindingKind.Sca], ["rule", "component"]), DedupCalls.Position]);
+        var preview = await client.TryDedupRulesAsync(DedupCalls.Source, rules.Version, change, cancellation);
+        var changed = await client.ChangeDedupRulesAsync(DedupCalls.Source, rules.Version, change, cancellation);
+
+        Assert.Equal((2L, 0L, 0L), (preview.Findings, preview.Splits, preview.Merges));
+        Assert.Equal((2, "package"), (changed.Version, changed.Keys[0].Name));
+        Assert.Equal(
+            [Outcome.Unmerged], (await client.DecisionsAsync(new Dictionary<string, string> { ["finding"] = $"{unmerged.NewFinding}" }, cancellation)).Items.Select(entry => entry.Outcome));
+        Assert.Empty((await client.OverMergesAsync(new Dictionary<string, string> { ["service"] = "shop-api" }, cancellation)).Items);
     }
 
     [Fact]

@@ -10,7 +10,7 @@ namespace Wave16.VulnCenter.Contracts;
 /// <param name="http">Its base address is the module's, ending in '/'; it brings the token.</param>
 /// <param name="clock">For the time between two looks at an import; the system's unless given.</param>
 /// <remarks>Every call throws <see cref="VulnCenterException"/> when the module refuses it, and <see cref="HttpRequestException"/> when it cannot be reached.</remarks>
-public sealed class VulnCenterClient(HttpClient http, TimeProvider? clock = null)
+public sealed partial class VulnCenterClient(HttpClient http, TimeProvider? clock = null)
 {
     private static readonly TimeSpan BetweenLooks = TimeSpan.FromMilliseconds(500);
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web);
@@ -22,6 +22,15 @@ public sealed class VulnCenterClient(HttpClient http, TimeProvider? clock = null
     {
         using var request = new HttpRequestMessage(HttpMethod.Get, Address("findings", filter));
         return await SendAsync<FindingPage>(request, cancellation);
+    }
+
+    /// <summary><c>GET /findings/summary</c>, as JSON.</summary>
+    /// <param name="service">Null for all services.</param>
+    public async Task<FindingSummary> SummaryAsync(string? service = null, CancellationToken cancellation = default)
+    {
+        var parameters = service is null ? null : new Dictionary<string, string>(StringComparer.Ordinal) { ["service"] = service };
+        using var request = new HttpRequestMessage(HttpMethod.Get, Address("findings/summary", parameters));
+        return await SendAsync<FindingSummary>(request, cancellation);
     }
 
     /// <summary><c>GET /findings/{id}</c>; its entity tag is <see cref="Finding.Version"/>.</summary>
@@ -42,6 +51,52 @@ public sealed class VulnCenterClient(HttpClient http, TimeProvider? clock = null
         request.Headers.IfMatch.Add(new EntityTagHeaderValue(string.Create(CultureInfo.InvariantCulture, $"\"{version}\"")));
         AddKey(request, idempotencyKey);
         return await SendAsync<FindingDetail>(request, cancellation);
+    }
+
+    /// <summary><c>GET /findings/dedup-rules/{source}</c>; its entity tag is <see cref="DedupRules.Version"/>.</summary>
+    public async Task<DedupRules> GetDedupRulesAsync(string source, CancellationToken cancellation = default)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, Address($"findings/dedup-rules/{Uri.EscapeDataString(source)}"));
+        return await SendAsync<DedupRules>(request, cancellation);
+    }
+
+    /// <summary><c>PUT /findings/dedup-rules/{source}</c>.</summary>
+    /// <param name="version">Of the rules that the change was decided on.</param>
+    /// <exception cref="VulnCenterException">400 when the rules would hide or lose findings, 412 when they were changed meanwhile.</exception>
+    public Task<DedupRules> ChangeDedupRulesAsync(string source, int version, DedupRulesChange change, CancellationToken cancellation = default) =>
+        PutRulesAsync<DedupRules>($"findings/dedup-rules/{Uri.EscapeDataString(source)}", version, change, cancellation);
+
+    /// <summary><c>PUT /findings/dedup-rules/{source}?dryRun=true</c>: changes nothing.</summary>
+    public Task<DedupPreview> TryDedupRulesAsync(string source, int version, DedupRulesChange change, CancellationToken cancellation = default) =>
+        PutRulesAsync<DedupPreview>($"findings/dedup-rules/{Uri.EscapeDataString(source)}?dryRun=true", version, change, cancellation);
+
+    /// <summary><c>POST /findings/{id}/unmerge</c>.</summary>
+    /// <param name="version">The finding's version that this was decided on.</param>
+    /// <param name="idempotencyKey">The same one again gives the first answer again.</param>
+    /// <exception cref="VulnCenterException">412 when the finding has moved on, 422 when nothing tells the observations from the others.</exception>
+    public async Task<Unmerged> UnmergeAsync(Guid id, long version, UnmergeRequest split, string? idempotencyKey = null, CancellationToken cancellation = default)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, Address($"findings/{id:D}/unmerge"));
+        request.Content = JsonContent.Create(split, options: Json);
+        request.Headers.IfMatch.Add(new EntityTagHeaderValue(string.Create(CultureInfo.InvariantCulture, $"\"{version}\"")));
+        AddKey(request, idempotencyKey);
+        return await SendAsync<Unmerged>(request, cancellation);
+    }
+
+    /// <summary><c>GET /findings/overmerged</c>.</summary>
+    /// <param name="filter">Query parameters by name: <c>service</c>, <c>source</c>, <c>limit</c>, <c>cursor</c>.</param>
+    public async Task<OverMergePage> OverMergesAsync(IReadOnlyDictionary<string, string> filter, CancellationToken cancellation = default)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, Address("findings/overmerged", filter));
+        return await SendAsync<OverMergePage>(request, cancellation);
+    }
+
+    /// <summary><c>GET /findings/decisions</c>.</summary>
+    /// <param name="filter">Query parameters by name: <c>finding</c>, <c>scan</c>, <c>outcome</c>, <c>from</c>, <c>limit</c>, <c>cursor</c> …</param>
+    public async Task<DecisionPage> DecisionsAsync(IReadOnlyDictionary<string, string> filter, CancellationToken cancellation = default)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, Address("findings/decisions", filter));
+        return await SendAsync<DecisionPage>(request, cancellation);
     }
 
     /// <summary><c>POST /findings/imports</c>: sends a scanner's own report. It may still be under way afterwards: <see cref="WaitAsync"/>.</summary>
@@ -198,6 +253,14 @@ public sealed class VulnCenterClient(HttpClient http, TimeProvider? clock = null
         {
             request.Headers.Add("Idempotency-Key", idempotencyKey);
         }
+    }
+
+    private async Task<T> PutRulesAsync<T>(string path, int version, DedupRulesChange change, CancellationToken cancellation)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Put, Address(path));
+        request.Content = JsonContent.Create(change, options: Json);
+        request.Headers.IfMatch.Add(new EntityTagHeaderValue(string.Create(CultureInfo.InvariantCulture, $"\"{version}\"")));
+        return await SendAsync<T>(request, cancellation);
     }
 
     private async Task<T> SendAsync<T>(HttpRequestMessage request, CancellationToken cancellation)

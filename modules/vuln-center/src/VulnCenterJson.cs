@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Dedup;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Imports;
 
@@ -13,6 +14,7 @@ namespace Wave16.VulnCenter;
 [JsonSerializable(typeof(Finding))]
 [JsonSerializable(typeof(FindingDetail))]
 [JsonSerializable(typeof(FindingPage))]
+[JsonSerializable(typeof(FindingSummary))]
 [JsonSerializable(typeof(StatusChange))]
 [JsonSerializable(typeof(BulkStatusChange))]
 [JsonSerializable(typeof(BulkSuppressionChange))]
@@ -52,6 +54,22 @@ namespace Wave16.VulnCenter;
 [JsonSerializable(typeof(FindingAnswer))]
 [JsonSerializable(typeof(FindingContent))]
 [JsonSerializable(typeof(FindingAttributes))]
+[JsonSerializable(typeof(ObservationIdentity))]
+[JsonSerializable(typeof(IReadOnlyList<DedupKeyRule>))]
+[JsonSerializable(typeof(DedupRules))]
+[JsonSerializable(typeof(DedupRulesChange))]
+[JsonSerializable(typeof(IReadOnlyList<DedupSource>))]
+[JsonSerializable(typeof(DedupPreview))]
+[JsonSerializable(typeof(UnmergeRequest))]
+[JsonSerializable(typeof(Unmerged))]
+[JsonSerializable(typeof(UnmergeBatch))]
+[JsonSerializable(typeof(UnmergeBatchResult))]
+[JsonSerializable(typeof(OverMergePage))]
+[JsonSerializable(typeof(DecisionPage))]
+[JsonSerializable(typeof(RekeyAudit))]
+[JsonSerializable(typeof(RekeyArguments))]
+[JsonSerializable(typeof(RekeyProgress))]
+[JsonSerializable(typeof(UnmergeAudit))]
 [JsonSerializable(typeof(Gates.Gate))]
 [JsonSerializable(typeof(ScoreVectors))]
 [JsonSerializable(typeof(ScoredVectors))]

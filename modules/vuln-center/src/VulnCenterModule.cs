@@ -7,12 +7,14 @@ using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Artifacts;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Cvss;
+using Wave16.VulnCenter.Dedup;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Gates;
 using Wave16.VulnCenter.Imports;
 using Wave16.VulnCenter.Policies;
 using Wave16.VulnCenter.Reporting;
 using Wave16.VulnCenter.Ssvc;
+using Wave16.VulnCenter.Summary;
 using Wave16.VulnCenter.Tickets;
 
 namespace Wave16.VulnCenter;
@@ -21,6 +23,9 @@ namespace Wave16.VulnCenter;
 public sealed class VulnCenterModule : IModule
 {
     internal const string ModuleName = "vuln-center";
+
+    /// <summary>What a page that shows the backlog summary within itself must allow in its <c>style-src</c>.</summary>
+    public static string SummaryStyle => SummaryPage.StyleHash;
 
     public string Name => ModuleName;
 
@@ -39,6 +44,13 @@ public sealed class VulnCenterModule : IModule
         services.AddSingleton<VulnCenterMetrics>();
         services.AddSingleton<FindingStore>();
         services.AddSingleton<FindingQueries>();
+        services.AddSingleton(new PageEffort());
+        services.AddSingleton<FindingPages>();
+        services.AddSingleton<FindingFacets>();
+        services.AddSingleton<SummaryQueries>();
+        services.AddOptions<BacklogOptions>().BindConfiguration("VulnCenter:Backlog").ValidateDataAnnotations().ValidateOnStart();
+        services.AddSingleton<BacklogQueries>();
+        services.AddHostedService<BacklogRefresh>();
         services.AddSingleton<PolicyStore>();
         services.AddSingleton<Resettlement>();
         services.AddSingleton<Recomputations>();
@@ -48,7 +60,13 @@ public sealed class VulnCenterModule : IModule
         services.AddSingleton<ImportIntake>();
         services.AddSingleton<SecretKeys>();
         services.AddSingleton<Progress>();
+        services.AddSingleton<RuleSets>();
+        services.AddSingleton<RuleChanges>();
+        services.AddSingleton<FindingKeys>();
+        services.AddSingleton<Unmerging>();
+        services.AddSingleton<DedupQueries>();
         module.AddJobHandler<ImportJob, ImportArguments>(ImportJob.KindName, VulnCenterJson.Default.ImportArguments);
+        module.AddJobHandler<RekeyJob, RekeyArguments>(RekeyJob.KindName, VulnCenterJson.Default.RekeyArguments);
         module.AddJobHandler<RecomputeJob, RecomputeArguments>(RecomputeJob.KindName, VulnCenterJson.Default.RecomputeArguments);
         module.AddDueHandler<FindingClock>(FindingClock.Kind);
         module.AddRetention("decision", "at", "Decisions", days: 400, PartitionSpan.Month);
@@ -64,8 +82,10 @@ public sealed class VulnCenterModule : IModule
     public void MapEndpoints(IEndpointRouteBuilder app)
     {
         app.MapFindings();
+        app.MapSummary();
         app.MapPolicies();
         app.MapImports();
+        app.MapDedup();
         app.MapCvss();
         app.MapSsvc();
         app.MapArtifacts();
@@ -111,6 +131,7 @@ internal static class VulnCenterScopes
     public const string Read = "findings.read";
     public const string Import = "findings.import";
     public const string Change = "findings.change";
+    public const string Rules = "findings.rules";
     public const string Suppress = "findings.suppress";
     public const string Policies = "findings.policies";
     public const string TicketStates = "findings.ticket-states";
@@ -119,9 +140,10 @@ internal static class VulnCenterScopes
     [
         new(Read, VulnCenterModule.ModuleName, "read findings, observations, decisions and scans", Access.Reader, Access.Operator, Access.Auditor, Access.Service),
         new(Import, VulnCenterModule.ModuleName, "submit findings and import reports", Access.Operator, Access.Service),
-        new(Change, VulnCenterModule.ModuleName, "move findings through their life", Access.Operator),
+        new(Change, VulnCenterModule.ModuleName, "move findings through their life and split them", Access.Operator),
         new(Suppress, VulnCenterModule.ModuleName, "set findings aside until a date, and end that", Access.Operator, Access.Approver),
         new(Policies, VulnCenterModule.ModuleName, "change policies and what is known of services", Access.Operator),
+        new(Rules, VulnCenterModule.ModuleName, "change how findings are recognised", Access.Operator),
         new(TicketStates, VulnCenterModule.ModuleName, "say which state a finding's ticket is in, with a signed webhook", Access.Service),
     ];
 }
