@@ -39,16 +39,26 @@ internal sealed class VulnCenterSample : ModuleSample
     public override async Task RaiseEverythingAsync(HttpClient client)
     {
         var finding = Assert.Single(await MakeAsync(client, 1));
-        foreach (var change in (object[])[new { status = "triaged", reason = "reachable" }, new { status = "fixed", reason = "upgraded" }])
+        await SendAsync(client, HttpMethod.Put, "/findings/policies/sla", new { @default = "at-once", policies = new[] { new { name = "at-once", rules = new[] { new { days = 1e-6 } } } } });
+        while (await client.GetFromJsonAsync<JsonElement>(finding, TestContext.Current.CancellationToken) is var detail
+            && detail.GetProperty("finding").GetProperty("sla").GetProperty("state").GetString() != "breached")
         {
-            using var request = Move(finding, change);
-            request.Headers.TryAddWithoutValidation("If-Match", "*");
-            using var answer = await client.SendAsync(request, TestContext.Current.CancellationToken);
-            answer.EnsureSuccessStatusCode();
+            TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
         }
 
-        using var ticket = await client.PostAsJsonAsync($"{finding}/tickets", new { connector = "jira" }, TestContext.Current.CancellationToken);
-        ticket.EnsureSuccessStatusCode();
+        await SendAsync(client, HttpMethod.Put, $"{finding}/severity", new { severity = "high", reason = "internal only" });
+        await SendAsync(client, HttpMethod.Put, $"{finding}/suppression", new { kind = "risk-accepted", reason = "until the release", until = DateTimeOffset.UtcNow.AddDays(7) });
+        await SendAsync(client, HttpMethod.Post, $"{finding}/status", new { status = "triaged", reason = "reachable" });
+        await SendAsync(client, HttpMethod.Post, $"{finding}/status", new { status = "fixed", reason = "upgraded" });
+        await SendAsync(client, HttpMethod.Post, $"{finding}/tickets", new { connector = "jira" });
+    }
+
+    private static async Task SendAsync(HttpClient client, HttpMethod method, string address, object body)
+    {
+        using var request = new HttpRequestMessage(method, address) { Content = JsonContent.Create(body) };
+        request.Headers.TryAddWithoutValidation("If-Match", "*");
+        using var answer = await client.SendAsync(request, TestContext.Current.CancellationToken);
+        answer.EnsureSuccessStatusCode();
     }
 
     private static HttpRequestMessage Move(string finding, object change) => new(HttpMethod.Post, $"{finding}/status") { Content = JsonContent.Create(change) };
