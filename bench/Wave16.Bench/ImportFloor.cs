@@ -60,7 +60,8 @@ internal sealed class ImportFloor(NpgsqlDataSource database)
         await using var copy = await connection.BeginBinaryImportAsync($"""
             copy {Schema}.finding (
               tenant, id, version, service, source, kind, rule, title, severity, severity_from, scan_severity, scan_severity_from, raw_severity, status, status_since, identifiers,
-              component, component_version, purl, fixed_versions, manifest, image, environments, first_seen, content_hash, audit_hash, detail) from stdin (format binary)
+              component, component_version, purl, fixed_versions, manifest, image, environments, first_seen, content_hash, audit_hash, detail,
+              cvss_vector, cvss_score, component_key, sla_policy, sla_from, sla_warn_at, sla_due_at) from stdin (format binary)
             """, cancellation);
         foreach (var (id, result) in rows)
         {
@@ -74,10 +75,10 @@ internal sealed class ImportFloor(NpgsqlDataSource database)
             await copy.WriteAsync((short)raw.Kind, NpgsqlDbType.Smallint, cancellation);
             await copy.WriteAsync(raw.RuleId, NpgsqlDbType.Text, cancellation);
             await copy.WriteAsync(raw.Title, NpgsqlDbType.Text, cancellation);
-            await copy.WriteAsync((short)raw.Severity, NpgsqlDbType.Smallint, cancellation);
-            await copy.WriteAsync("source", NpgsqlDbType.Text, cancellation);
-            await copy.WriteAsync((short)raw.Severity, NpgsqlDbType.Smallint, cancellation);
-            await copy.WriteAsync("source", NpgsqlDbType.Text, cancellation);
+            await copy.WriteAsync((short)result.Severity.Severity, NpgsqlDbType.Smallint, cancellation);
+            await copy.WriteAsync(result.Severity.From, NpgsqlDbType.Text, cancellation);
+            await copy.WriteAsync((short)result.Severity.Severity, NpgsqlDbType.Smallint, cancellation);
+            await copy.WriteAsync(result.Severity.From, NpgsqlDbType.Text, cancellation);
             await Text(raw.RawSeverity);
             await copy.WriteAsync((short)FindingStatus.Open, NpgsqlDbType.Smallint, cancellation);
             await copy.WriteAsync(now, NpgsqlDbType.TimestampTz, cancellation);
@@ -93,6 +94,13 @@ internal sealed class ImportFloor(NpgsqlDataSource database)
             await copy.WriteAsync(result.ContentHash, NpgsqlDbType.Bytea, cancellation);
             await copy.WriteAsync(result.ContentHash, NpgsqlDbType.Bytea, cancellation);
             await copy.WriteAsync(result.Detail, NpgsqlDbType.Jsonb, cancellation);
+            await Text(result.Severity.Vector);
+            await (result.Severity.Score is { } score ? copy.WriteAsync(score, NpgsqlDbType.Numeric, cancellation) : copy.WriteNullAsync(cancellation));
+            await Text(raw.Component?.Key);
+            await Text("default");
+            await copy.WriteAsync(now, NpgsqlDbType.TimestampTz, cancellation);
+            await copy.WriteAsync(now, NpgsqlDbType.TimestampTz, cancellation);
+            await copy.WriteAsync(now, NpgsqlDbType.TimestampTz, cancellation);
         }
 
         await copy.CompleteAsync(cancellation);
