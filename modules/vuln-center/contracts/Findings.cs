@@ -57,6 +57,7 @@ public sealed record FindingLocation(string? Path, int? Line, int? EndLine, stri
 
 /// <summary>A finding with everything that is known of it.</summary>
 /// <param name="OtherLocations">Where else the same result stands, as some SARIF tools say; at most 100.</param>
+/// <param name="Group">Findings of other sources that are the same problem; null when there are none.</param>
 public sealed record FindingDetail(
     Finding Finding,
     string? Description,
@@ -69,7 +70,8 @@ public sealed record FindingDetail(
     IReadOnlyList<Decision> Decisions,
     IReadOnlyList<Transition> History,
     IReadOnlyList<Evidence> Evidence,
-    IReadOnlyList<FindingLocation> OtherLocations);
+    IReadOnlyList<FindingLocation> OtherLocations,
+    FindingGroup? Group = null);
 
 /// <summary>A CVSS vector as the scanner reported it; <paramref name="Score"/> is the scanner's.</summary>
 public sealed record ReportedScore(string Version, string Vector, decimal? Score, string Origin);

@@ -5,8 +5,10 @@ using Wave16.Platform.Neighbours;
 using Wave16.Platform.Retention;
 using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Feeds;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Gates;
+using Wave16.VulnCenter.Groups;
 using Wave16.VulnCenter.Imports;
 
 namespace Wave16.VulnCenter;
@@ -39,7 +41,12 @@ public sealed class VulnCenterModule : IModule
         services.AddSingleton<ImportIntake>();
         services.AddSingleton<SecretKeys>();
         services.AddSingleton<Progress>();
+        services.AddSingleton<FeedIntake>();
+        services.AddSingleton<FeedQueries>();
+        services.AddSingleton<GroupActs>();
+        services.AddSingleton<GroupQueries>();
         module.AddJobHandler<ImportJob, ImportArguments>(ImportJob.KindName, VulnCenterJson.Default.ImportArguments);
+        module.AddJobHandler<FeedJob, FeedArguments>(FeedJob.KindName, VulnCenterJson.Default.FeedArguments);
         module.AddRetention("decision", "at", "Decisions", days: 400, PartitionSpan.Month);
         module.AddNeighbour<SafetyConsole>(SafetyConsole.Name);
         module.AddDestination<SafetyConsoleGates>();
@@ -51,6 +58,8 @@ public sealed class VulnCenterModule : IModule
     {
         app.MapFindings();
         app.MapImports();
+        app.MapFeeds();
+        app.MapGroups();
     }
 }
 
@@ -59,11 +68,13 @@ internal static class VulnCenterScopes
     public const string Read = "findings.read";
     public const string Import = "findings.import";
     public const string Change = "findings.change";
+    public const string Feeds = "findings.feeds";
 
     public static readonly Scope[] All =
     [
         new(Read, VulnCenterModule.ModuleName, "read findings, observations, decisions and scans", Access.Reader, Access.Operator, Access.Auditor, Access.Service),
         new(Import, VulnCenterModule.ModuleName, "submit findings and import reports", Access.Operator, Access.Service),
         new(Change, VulnCenterModule.ModuleName, "move findings through their life", Access.Operator),
+        new(Feeds, VulnCenterModule.ModuleName, "replace the EPSS, KEV and alias feeds", Access.Operator, Access.Service),
     ];
 }

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Npgsql;
 using Wave16.Platform.Store;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Groups;
 
 namespace Wave16.VulnCenter.Findings;
 
@@ -9,7 +10,7 @@ namespace Wave16.VulnCenter.Findings;
 internal sealed record FindingPosition(short Severity, DateTimeOffset FirstSeen, Guid Id);
 
 /// <summary>Reads of findings, straight from SQL.</summary>
-internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database)
+internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database, GroupQueries groups)
 {
     /// <summary>Rows of each kind that a finding's detail shows at most, latest first.</summary>
     private const int DetailRows = 200;
@@ -126,7 +127,10 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         };
     }
 
-    public async Task<FindingDetail?> FindAsync(string tenant, Guid id, CancellationToken cancellation)
+    public async Task<FindingDetail?> FindAsync(string tenant, Guid id, CancellationToken cancellation) =>
+        await DetailAsync(tenant, id, cancellation) is { } detail ? detail with { Group = await groups.OfFindingAsync(tenant, id, cancellation) } : null;
+
+    private async Task<FindingDetail?> DetailAsync(string tenant, Guid id, CancellationToken cancellation)
     {
         await using var connection = await database.OpenAsync(cancellation);
         await using var batch = new NpgsqlBatch(connection);

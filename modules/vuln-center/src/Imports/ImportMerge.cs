@@ -3,9 +3,12 @@ using Npgsql;
 using NpgsqlTypes;
 using Wave16.Platform.Events;
 using Wave16.Platform.Store;
+using Wave16.Platform.Work;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Dedup;
+using Wave16.VulnCenter.Feeds;
 using Wave16.VulnCenter.Findings;
+using Wave16.VulnCenter.Groups;
 
 namespace Wave16.VulnCenter.Imports;
 
@@ -31,6 +34,7 @@ internal sealed class ImportMerge(
     [FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database,
     [FromKeyedServices(VulnCenterModule.ModuleName)] SetSave tail,
     [FromKeyedServices(VulnCenterModule.ModuleName)] OutboxSignal outbox,
+    [FromKeyedServices(VulnCenterModule.ModuleName)] Jobs jobs,
     VulnCenterMetrics metrics,
     TimeProvider clock)
 {
@@ -88,6 +92,8 @@ internal sealed class ImportMerge(
             scan.Tenant, scan.Import, scan.Service, scan.Source, scan.Scan, now, (short)Outcome.Rejected, scan.RuleSet);
         await ExecuteAsync(connection, MergeSql.InsertTransitions, cancellation, scan.Tenant, now, scan.Actor, (short)FindingStatus.Open, scan.Scan);
         await ExecuteAsync(connection, MergeSql.Seen, cancellation, scan.Tenant, scan.Scan, now);
+        await ScanFeeds.AfterMergeAsync(connection, jobs, scan.Tenant, scan.Source, now, cancellation);
+        await Regrouping.AfterMergeAsync(connection, scan.Tenant, scan.Service, scan.Source, cancellation);
         var events = await EventsAsync(connection, scan, now, cancellation);
         await tail.WriteEventsAsync(connection, scan.Tenant, now, events, cancellation);
         IReadOnlyList<MergedItem> items = scan.WithItems ? await ItemsAsync(connection, cancellation) : [];

@@ -18,7 +18,7 @@ internal sealed class ImportStaging([FromKeyedServices(VulnCenterModule.ModuleNa
         copy vuln_center.staged (
           import, service, source, ordinal, finding, observation, pointer, payload_hash, kind, rule, title, severity, severity_from, raw_severity,
           identifiers, component, component_version, purl, fixed_versions, manifest, image, path, line, end_line, resource, url, environments,
-          content_hash, detail, keys, key_kinds, key_fields, contents, code_scope) from stdin (format binary)
+          content_hash, detail, keys, key_kinds, key_fields, contents, code_scope, component_key, aliases) from stdin (format binary)
         """;
 
     /// <summary>Announces an import, and removes what imports left behind that never came to their end; an earlier attempt at this one, too.</summary>
@@ -138,6 +138,8 @@ internal sealed class ImportStaging([FromKeyedServices(VulnCenterModule.ModuleNa
         await copy.WriteAsync(Fields(result.Keys), NpgsqlDbType.Jsonb, cancellation);
         await copy.WriteAsync(result.Keys.Select(key => key.Content?.ToBytes()).ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Bytea, cancellation);
         await (raw.Location?.ScopeHash is { } scope ? copy.WriteAsync(scope.ToBytes(), NpgsqlDbType.Bytea, cancellation) : copy.WriteNullAsync(cancellation));
+        await Text(raw.Component is { } component ? component.PurlWithoutVersion ?? (component.Ecosystem is { } ecosystem ? $"{ecosystem}:{component.Name}" : null) : null);
+        await Texts(raw.Aliases.SelectMany(alias => new[] { alias.A, alias.B }));
 
         Task Text(string? value) => value is null ? copy.WriteNullAsync(cancellation) : copy.WriteAsync(value, NpgsqlDbType.Text, cancellation);
         Task Number(int? value) => value is { } number ? copy.WriteAsync(number, NpgsqlDbType.Integer, cancellation) : copy.WriteNullAsync(cancellation);

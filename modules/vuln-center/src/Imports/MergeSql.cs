@@ -231,10 +231,10 @@ internal static class MergeSql
         insert into vuln_center.finding (
           tenant, id, version, service, source, kind, rule, title, severity, severity_from, scan_severity, scan_severity_from, raw_severity, status, status_since, gate,
           identifiers, component, component_version, purl, fixed_versions, manifest, image, path, line, end_line, resource, url,
-          environments, first_seen, content_hash, audit_hash, detail, code_scope)
+          environments, first_seen, content_hash, audit_hash, detail, code_scope, component_key)
         select $1, target, 1, $2, $3, kind, rule, title, severity, severity_from, severity, severity_from, raw_severity, $4, $5, severity = $7 and $8,
           identifiers, component, component_version, purl, fixed_versions, manifest, image, path, line, end_line, resource, url,
-          environments, $5, content_hash, $6, detail, code_scope
+          environments, $5, content_hash, $6, detail, code_scope, component_key
         from merge_row where is_new and representative
         order by target
         """;
@@ -260,7 +260,7 @@ internal static class MergeSql
             identifiers = c.identifiers, component = c.component, component_version = c.component_version, purl = c.purl,
             fixed_versions = c.fixed_versions, manifest = c.manifest, image = c.image, path = c.path, line = c.line, end_line = c.end_line,
             resource = c.resource, url = c.url, environments = c.environments, content_hash = c.content_hash, detail = c.detail,
-            code_scope = c.code_scope,
+            code_scope = c.code_scope, component_key = c.component_key,
             audit_hash = $4
         from merge_change c
         where f.tenant = $1 and f.id = c.target
