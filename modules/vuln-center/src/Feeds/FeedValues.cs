@@ -17,6 +17,6 @@ internal static partial class FeedValues
     public static DateTimeOffset? Moment(string? text) => DateTimeOffset.TryParse(
         text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var moment) ? moment : null;
 
-    [GeneratedRegex(@"\A(?=[^-]*-)(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9._:-]{3,127}\z", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 100)]
+    [GeneratedRegex(@"\A(?=[^-]*-)[A-Za-z0-9][A-Za-z0-9._:-]{3,127}\z", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 100)]
     private static partial Regex AnyAdvisory();
 }
