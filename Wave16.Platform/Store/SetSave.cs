@@ -9,6 +9,9 @@ namespace Wave16.Platform.Store;
 /// <param name="Ordinal">Position among the events of this version of the entity, from 0.</param>
 public sealed record EntityEvent(string Kind, string Id, long Version, int Ordinal, NewEvent Event);
 
+/// <summary>A deadline of one of the entities that a set-based write changed.</summary>
+public sealed record EntityDue(string Id, DueChange Change);
+
 /// <summary>
 /// The tail of a set-based write, inside the caller's transaction: one leaf and one set of events for the covering
 /// entity (a scan), and the events of the entities it changed. The number of statements does not depend on theirs.
@@ -73,6 +76,37 @@ public sealed class SetSave(ModuleDatabase database, SaveTail tail, EventRoutes 
         p.Add(new NpgsqlParameter<string[]> { TypedValue = [.. deliveries.Select(d => d.destination)] });
         p.Add(new NpgsqlParameter<string[]> { TypedValue = [.. deliveries.Select(d => d.Id)] });
         p.Add(new NpgsqlParameter<string[]> { TypedValue = [.. deliveries.Select(d => d.EventId)] });
+        await command.ExecuteNonQueryAsync(cancellation);
+    }
+
+    /// <summary>Sets and removes deadlines of many entities of one tenant; of two settings of one deadline the later generation counts.</summary>
+    public static async Task WriteDueAsync(NpgsqlConnection connection, string tenant, IReadOnlyList<EntityDue> due, CancellationToken cancellation)
+    {
+        if (due.Count == 0)
+        {
+            return;
+        }
+
+        await using var command = new NpgsqlCommand("""
+            with d as (
+              select * from unnest($2::text[], $3::text[], $4::bigint[], $5::timestamptz[]) as d(kind, entity, generation, due_at)
+            ), met as (
+              delete from platform.due using d
+              where d.due_at is null and due.tenant = $1 and due.kind = d.kind and due.entity = d.entity and due.generation <= d.generation
+            )
+            insert into platform.due (tenant, kind, entity, generation, due_at, next_at)
+            select $1, kind, entity, generation, due_at, due_at from d where due_at is not null
+            order by kind, entity
+            on conflict (tenant, kind, entity) do update
+              set generation = excluded.generation, due_at = excluded.due_at, next_at = excluded.next_at, attempts = 0, last_error = null
+              where due.generation < excluded.generation
+            """, connection);
+        var p = command.Parameters;
+        p.Add(new NpgsqlParameter<string> { TypedValue = tenant });
+        p.Add(new NpgsqlParameter<string[]> { TypedValue = [.. due.Select(d => d.Change.Kind)] });
+        p.Add(new NpgsqlParameter<string[]> { TypedValue = [.. due.Select(d => d.Id)] });
+        p.Add(new NpgsqlParameter<long[]> { TypedValue = [.. due.Select(d => d.Change.Generation)] });
+        p.Add(new NpgsqlParameter<DateTimeOffset?[]> { TypedValue = [.. due.Select(d => d.Change.DueAt?.ToUniversalTime())], NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.TimestampTz });
         await command.ExecuteNonQueryAsync(cancellation);
     }
 }

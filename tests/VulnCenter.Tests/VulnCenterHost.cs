@@ -41,15 +41,26 @@ public sealed class VulnCenterHost(PostgresFixture postgres) : IAsyncLifetime
         _module = await StartModuleAsync();
     }
 
-    public Task<RunningModules> StartModuleAsync(Action<IServiceCollection>? configure = null, params IEnumerable<KeyValuePair<string, string?>> settings) => RunningModules.StartAsync(
+    public Task<RunningModules> StartModuleAsync(Action<IServiceCollection>? configure = null, params IEnumerable<KeyValuePair<string, string?>> settings) =>
+        StartOnAsync(Database, configure, settings);
+
+    private Task<RunningModules> StartOnAsync(string database, Action<IServiceCollection>? configure, IEnumerable<KeyValuePair<string, string?>> settings) => RunningModules.StartAsync(
         [new VulnCenterModule()],
         [
-            KeyValuePair.Create<string, string?>("ConnectionStrings:vuln-center-db", Database),
+            KeyValuePair.Create<string, string?>("ConnectionStrings:vuln-center-db", database),
             .. NeighboursExtensions.Names.Select(name => KeyValuePair.Create<string, string?>($"Neighbours:{name}:Url", new Uri(Neighbours, $"{name}/").ToString())),
             .. settings,
         ],
         TestContext.Current.CancellationToken,
         configure);
+
+    /// <summary>A module with a database of its own, for what another one's background work would disturb.</summary>
+    /// <param name="database">One that a module had before; null: a new one.</param>
+    public async Task<(RunningModules Module, string Database)> StartAloneAsync(TimeProvider clock, string? database = null)
+    {
+        database ??= await postgres.CreateDatabaseAsync(TestContext.Current.CancellationToken);
+        return (await StartOnAsync(database, services => services.AddSingleton(clock), []), database);
+    }
 
     public Task<HttpClient> OperatorAsync(string tenant) => Module.ClientAsync(tenant, TestContext.Current.CancellationToken, "operator", "auditor");
 
@@ -67,9 +78,11 @@ public sealed class VulnCenterHost(PostgresFixture postgres) : IAsyncLifetime
     }
 
     /// <summary>One value from the module's database.</summary>
-    public async Task<T> ScalarAsync<T>(string sql, params object[] values)
+    public Task<T> ScalarAsync<T>(string sql, params object[] values) => ScalarInAsync<T>(Database, sql, values);
+
+    public static async Task<T> ScalarInAsync<T>(string database, string sql, params object[] values)
     {
-        await using var connection = new NpgsqlConnection(Database);
+        await using var connection = new NpgsqlConnection(database);
         await connection.OpenAsync(TestContext.Current.CancellationToken);
         await using var command = new NpgsqlCommand(sql, connection);
         foreach (var value in values)

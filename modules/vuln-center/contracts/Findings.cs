@@ -107,3 +107,38 @@ public sealed record StatusChange(FindingStatus Status, string? Reason = null, E
 /// <param name="Next">Cursor of the next page; null on the last one.</param>
 /// <param name="Facets">Counts by field and value, when asked for with <c>facets=true</c>.</param>
 public sealed record FindingPage(IReadOnlyList<Finding> Items, string? Next, IReadOnlyDictionary<string, IReadOnlyDictionary<string, long>>? Facets);
+
+/// <summary>Body of <c>PUT /findings/{id}/suppression</c>.</summary>
+/// <param name="Reason">1 to 2,000 characters.</param>
+/// <param name="Until">When it ends by itself: within 366 days.</param>
+public sealed record SuppressionChange(SuppressionKind Kind, string Reason, DateTimeOffset Until);
+
+/// <summary>Body of <c>PUT /findings/{id}/severity</c>: an analyst's word, before any vector and mapping.</summary>
+/// <param name="Reason">1 to 2,000 characters.</param>
+public sealed record SeverityChange(Severity Severity, string Reason);
+
+/// <summary>Body of <c>PUT /findings/{id}/assignee</c>.</summary>
+/// <param name="Assignee">A team or a subject, 1 to 200 characters; null: nobody.</param>
+public sealed record AssigneeChange(string? Assignee);
+
+/// <summary>One finding of a bulk change.</summary>
+/// <param name="Version">The version the change was made against; null: whichever is current.</param>
+public sealed record BulkItem(Guid Id, long? Version = null);
+
+/// <summary>Body of <c>POST /findings/status</c>: the same change of many findings, each by itself.</summary>
+/// <param name="Items">1 to 1,000, each once.</param>
+public sealed record BulkStatusChange(IReadOnlyList<BulkItem> Items, FindingStatus Status, string? Reason = null, Evidence? Evidence = null);
+
+/// <summary>Body of <c>POST /findings/suppression</c>.</summary>
+/// <param name="Items">1 to 1,000, each once.</param>
+/// <param name="Kind">Null: lifts the suppressions.</param>
+/// <param name="Until">With a kind.</param>
+public sealed record BulkSuppressionChange(IReadOnlyList<BulkItem> Items, SuppressionKind? Kind, string Reason, DateTimeOffset? Until = null);
+
+/// <summary>What became of a bulk change.</summary>
+/// <param name="Items">In the order they were sent.</param>
+public sealed record BulkAnswer(int Done, int Refused, IReadOnlyList<BulkOutcome> Items);
+
+/// <param name="Version">The finding's version now; 0 when there is no such finding.</param>
+/// <param name="Code">Why it was refused; null when it was done.</param>
+public sealed record BulkOutcome(Guid Id, long Version, string? Code = null, string? Detail = null);

@@ -10,7 +10,8 @@ public sealed record ImportProgress(long Read, long Matched, long Written);
 
 /// <summary>What an import did. <c>Observations = New + Matched + Reopened + Rejected</c>, always.</summary>
 /// <param name="Observations">Raw results in the report.</param>
-/// <param name="FindingsChanged">Existing findings whose version grew: reopened, or with another severity, place or version.</param>
+/// <param name="FindingsChanged">Existing findings it shows whose version grew: reopened, or with another severity, place or version.</param>
+/// <param name="FindingsFixed">Findings that a complete scan no longer shows.</param>
 /// <param name="RepeatOf">The scan whose report was byte for byte the same.</param>
 /// <param name="Rejections">The first 1,000; all of them are decisions of the scan.</param>
 /// <param name="Items">For <c>POST /findings</c> only: one per finding sent, in order.</param>
@@ -21,14 +22,17 @@ public sealed record ImportResult(
     long Reopened,
     long Rejected,
     long FindingsChanged,
+    long FindingsFixed,
     Guid? RepeatOf,
     IReadOnlyList<ScanResult> Scans,
     IReadOnlyList<RejectedResult> Rejections,
     IReadOnlyList<ImportedItem>? Items);
 
 /// <summary>The part of an import that concerns one service. <c>New</c> results each made a finding.</summary>
+/// <param name="ClosesNothing">Why a scan that is said to be complete closed nothing; null when it could have.</param>
 public sealed record ScanResult(
-    Guid Scan, string Service, string Source, ScanScope Scope, long Observations, long New, long Matched, long Reopened, long Rejected, long FindingsChanged);
+    Guid Scan, string Service, string Source, ScanScope Scope, long Observations, long New, long Matched, long Reopened, long Rejected, long FindingsChanged,
+    long FindingsFixed, string? ClosesNothing);
 
 /// <param name="Pointer">RFC 6901 pointer of the raw result.</param>
 /// <param name="Code">Stable: <c>result.unreadable</c>.</param>

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Feeds;
 using Wave16.VulnCenter.Findings;
@@ -15,6 +16,14 @@ namespace Wave16.VulnCenter;
 [JsonSerializable(typeof(FindingDetail))]
 [JsonSerializable(typeof(FindingPage))]
 [JsonSerializable(typeof(StatusChange))]
+[JsonSerializable(typeof(BulkStatusChange))]
+[JsonSerializable(typeof(BulkSuppressionChange))]
+[JsonSerializable(typeof(BulkAnswer))]
+[JsonSerializable(typeof(SuppressionChange))]
+[JsonSerializable(typeof(SeverityChange))]
+[JsonSerializable(typeof(AssigneeChange))]
+[JsonSerializable(typeof(Page<ServiceView>))]
+[JsonSerializable(typeof(IReadOnlyList<SlaPolicy>))]
 [JsonSerializable(typeof(Evidence))]
 [JsonSerializable(typeof(Import))]
 [JsonSerializable(typeof(ImportProgress))]
@@ -23,6 +32,20 @@ namespace Wave16.VulnCenter;
 [JsonSerializable(typeof(IReadOnlyList<MergedItem>))]
 [JsonSerializable(typeof(IReadOnlyList<ReportFormatView>))]
 [JsonSerializable(typeof(FindingStatusChanged))]
+[JsonSerializable(typeof(FindingSeverityChanged))]
+[JsonSerializable(typeof(FindingSuppressionChanged))]
+[JsonSerializable(typeof(FindingSlaWarned))]
+[JsonSerializable(typeof(FindingSlaBreached))]
+[JsonSerializable(typeof(SlaPolicies))]
+[JsonSerializable(typeof(GatePolicy))]
+[JsonSerializable(typeof(ServiceProfile))]
+[JsonSerializable(typeof(ServiceView))]
+[JsonSerializable(typeof(PolicyView<SlaPolicies>))]
+[JsonSerializable(typeof(PolicyView<GatePolicy>))]
+[JsonSerializable(typeof(Recomputation))]
+[JsonSerializable(typeof(Policies.RecomputeArguments))]
+[JsonSerializable(typeof(Policies.RecomputeProgress))]
+[JsonSerializable(typeof(SettlementAudit))]
 [JsonSerializable(typeof(GateRaised))]
 [JsonSerializable(typeof(GateWithdrawn))]
 [JsonSerializable(typeof(ScanImported))]

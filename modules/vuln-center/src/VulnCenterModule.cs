@@ -10,6 +10,7 @@ using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Gates;
 using Wave16.VulnCenter.Groups;
 using Wave16.VulnCenter.Imports;
+using Wave16.VulnCenter.Policies;
 
 namespace Wave16.VulnCenter;
 
@@ -35,6 +36,9 @@ public sealed class VulnCenterModule : IModule
         services.AddSingleton<VulnCenterMetrics>();
         services.AddSingleton<FindingStore>();
         services.AddSingleton<FindingQueries>();
+        services.AddSingleton<PolicyStore>();
+        services.AddSingleton<Resettlement>();
+        services.AddSingleton<Recomputations>();
         services.AddSingleton<ImportStaging>();
         services.AddSingleton<ImportMerge>();
         services.AddSingleton<ReportReading>();
@@ -47,6 +51,8 @@ public sealed class VulnCenterModule : IModule
         services.AddSingleton<GroupQueries>();
         module.AddJobHandler<ImportJob, ImportArguments>(ImportJob.KindName, VulnCenterJson.Default.ImportArguments);
         module.AddJobHandler<FeedJob, FeedArguments>(FeedJob.KindName, VulnCenterJson.Default.FeedArguments);
+        module.AddJobHandler<RecomputeJob, RecomputeArguments>(RecomputeJob.KindName, VulnCenterJson.Default.RecomputeArguments);
+        module.AddDueHandler<FindingClock>(FindingClock.Kind);
         module.AddRetention("decision", "at", "Decisions", days: 400, PartitionSpan.Month);
         module.AddNeighbour<SafetyConsole>(SafetyConsole.Name);
         module.AddDestination<SafetyConsoleGates>();
@@ -57,6 +63,7 @@ public sealed class VulnCenterModule : IModule
     public void MapEndpoints(IEndpointRouteBuilder app)
     {
         app.MapFindings();
+        app.MapPolicies();
         app.MapImports();
         app.MapFeeds();
         app.MapGroups();
@@ -68,6 +75,8 @@ internal static class VulnCenterScopes
     public const string Read = "findings.read";
     public const string Import = "findings.import";
     public const string Change = "findings.change";
+    public const string Suppress = "findings.suppress";
+    public const string Policies = "findings.policies";
     public const string Feeds = "findings.feeds";
 
     public static readonly Scope[] All =
@@ -76,5 +85,7 @@ internal static class VulnCenterScopes
         new(Import, VulnCenterModule.ModuleName, "submit findings and import reports", Access.Operator, Access.Service),
         new(Change, VulnCenterModule.ModuleName, "move findings through their life", Access.Operator),
         new(Feeds, VulnCenterModule.ModuleName, "replace the EPSS, KEV and alias feeds", Access.Operator, Access.Service),
+        new(Suppress, VulnCenterModule.ModuleName, "set findings aside until a date, and end that", Access.Operator, Access.Approver),
+        new(Policies, VulnCenterModule.ModuleName, "change policies and what is known of services", Access.Operator),
     ];
 }

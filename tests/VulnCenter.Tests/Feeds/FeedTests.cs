@@ -57,6 +57,7 @@ public sealed class FeedTests(VulnCenterHost host) : IClassFixture<VulnCenterHos
         var findings = await client.ReportAsync(Service, "trivy", new Vulnerable("CVE-2026-0001", "a", "CVE-2026-0001"), new Vulnerable("CVE-2026-0002", "b", "CVE-2026-0002"));
         await client.FeedAsync("kev", GroupCalls.Kev("2026-01-02T00:00:00.1234Z", "CVE-2026-0001", "CVE-2020-0001"));
         Assert.Equal([true, false], await KevAsync(client, findings));
+        Assert.Equal(["feed kev 1"], (await client.FindingAsync(findings[0])).History.Where(step => step.Change == "finding.settled").Select(step => step.Reason));
 
         var update = await client.FeedAsync("kev", $"\uFEFF{KevHeader}\r\nCVE-2026-0002,V,P,\"a \"\"name\"\", and\nmore\",2026-01-05,d,r,2026-01-26,Known,,\r\n");
 

@@ -79,7 +79,7 @@ public sealed class FindingLifeTests(VulnCenterHost host) : IClassFixture<VulnCe
 
     [Theory]
     [InlineData("""{"status":"fixed"}""", "/reason")]
-    [InlineData("""{"status":"verified"}""", "/evidence")]
+    [InlineData("""{"status":"verified","evidence":{}}""", "/evidence")]
     [InlineData("""{"status":"verified","evidence":{"sha256":"abc"}}""", "/evidence/sha256")]
     [InlineData("""{"status":"verified","evidence":{"uri":"javascript:alert(1)"}}""", "/evidence/uri")]
     [InlineData("""{"status":"gone"}""", "/status")]

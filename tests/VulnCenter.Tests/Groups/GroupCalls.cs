@@ -15,8 +15,12 @@ internal sealed record Vulnerable(string Rule, string Package, params string[] I
 
     public string Manifest { get; init; } = "package-lock.json";
 
+    /// <summary>The source's own; it is the same finding then, whatever its component.</summary>
+    public string? Id { get; init; }
+
     public object ToReport() => new
     {
+        id = Id,
         rule = Rule,
         title = $"{Rule} in {Package}",
         kind = "sca",

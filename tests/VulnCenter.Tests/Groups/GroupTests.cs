@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Http.Json;
+using System.Text.Json;
 using Wave16.VulnCenter.Contracts;
 
 namespace Wave16.VulnCenter.Tests.Groups;
@@ -88,6 +89,45 @@ public sealed class GroupTests(VulnCenterHost host) : IClassFixture<VulnCenterHo
         Assert.Empty(await client.GroupsAsync());
         await client.FeedAsync("aliases", """{"aliases":[{"a":"CVE-2026-0001","b":"PYSEC-2026-9"}]}""", "&source=ghsa&force=true");
         Assert.Single(await client.GroupsAsync());
+    }
+
+    [Fact]
+    public async Task A_report_that_states_an_alias_groups_with_who_names_either_id_and_what_people_removed_it_does_not_state_again()
+    {
+        using var client = await host.OperatorAsync("stated");
+        var (trivy, npm) = (
+            (await client.ReportAsync(Service, "trivy", new Vulnerable("CVE-2026-0001", "lodash", "CVE-2026-0001")))[0],
+            (await client.ReportAsync(Service, "npm-audit", new Vulnerable("GHSA-aaaa-bbbb-cccc", "lodash", "GHSA-aaaa-bbbb-cccc")))[0]);
+        byte[] Report(string version) => JsonSerializer.SerializeToUtf8Bytes(new
+        {
+            matches = new[]
+            {
+                Match("GHSA-aaaa-bbbb-cccc", "github:language:javascript", "CVE-2026-0001"),
+                Match("ELSA-2026-1", "oracle:distro:oraclelinux:9", "CVE-2026-0002"),
+            },
+            source = new { type = "directory", target = "/" },
+            descriptor = new { name = "grype", version },
+        });
+
+        await client.ImportAsync("grype", Service, Report("1"));
+
+        var group = Assert.Single(await client.GroupsAsync());
+        Assert.Equal(3, group.Members.Count);
+        Assert.Contains(trivy, group.Findings());
+        Assert.Contains(npm, group.Findings());
+        Assert.Equal([("CVE-2026-0001", "GHSA-AAAA-BBBB-CCCC", "grype")], group.Why.SelectMany(why => why.Edges).Select(edge => (edge.A, edge.B, edge.Source)));
+
+        await client.RemoveEdgeAsync("CVE-2026-0001", "GHSA-AAAA-BBBB-CCCC");
+        await client.ImportAsync("grype", Service, Report("2"));
+
+        Assert.Equal(0L, await host.ScalarAsync<long>("select count(*) from vuln_center.alias_edge where tenant = 'stated'"));
+
+        static object Match(string id, string space, string related) => new
+        {
+            vulnerability = new Dictionary<string, string> { ["id"] = id, ["severity"] = "High", ["namespace"] = space },
+            relatedVulnerabilities = new[] { new { id = related } },
+            artifact = new { name = "lodash", version = "1.0.0", type = "npm", purl = "pkg:npm/lodash@1.0.0" },
+        };
     }
 
     [Fact]

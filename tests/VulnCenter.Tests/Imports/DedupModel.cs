@@ -196,6 +196,14 @@ internal sealed class DedupModel
             }
         }
 
+        if (scope == ScanScope.Complete)
+        {
+            foreach (var gone in _findings.Except(targets.Select(target => target.Target)).Where(f => f.Status is FindingStatus.Open or FindingStatus.Triaged))
+            {
+                gone.Status = FindingStatus.Fixed;
+            }
+        }
+
         return (created, report.Count - created - reopened, reopened);
     }
 

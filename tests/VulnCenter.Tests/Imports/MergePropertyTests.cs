@@ -21,7 +21,7 @@ public sealed class MergePropertyTests(VulnCenterHost host) : IClassFixture<Vuln
         select (select count(*) from vuln_center.finding f where f.tenant = $1 and (
                  f.version <> (select count(*) from vuln_center.transition t where t.tenant = f.tenant and t.finding = f.id)
                  or f.status <> (select t.to_status from vuln_center.transition t where t.tenant = f.tenant and t.finding = f.id order by t.version desc limit 1)
-                 or f.gate <> (f.severity = 6 and f.status in (1, 2))
+                 or f.gate <> (f.severity = 6 and f.status in (1, 2) and f.suppression is null)
                  or not exists (select from vuln_center.finding_key k where k.tenant = f.tenant and k.finding = f.id)
                  or not exists (select from vuln_center.observation o where o.tenant = f.tenant and o.finding = f.id)
                  or not exists (select from platform.audit_leaf a where a.tenant = f.tenant and a.hash = f.audit_hash)))

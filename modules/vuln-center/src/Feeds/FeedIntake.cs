@@ -22,14 +22,33 @@ internal sealed class FeedIntake(
     [FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database,
     [FromKeyedServices(VulnCenterModule.ModuleName)] Jobs jobs,
     [FromKeyedServices(VulnCenterModule.ModuleName)] SetSave tail,
-    TimeProvider clock)
+    TimeProvider clock) : IDisposable
 {
     private static readonly FeedApplied Nothing = new(0, 0, 0, 0, []);
+
+    // A feed holds a connection while it is read.
+    private readonly SemaphoreSlim _places = new(2);
 
     /// <param name="feed">Read from its beginning.</param>
     /// <param name="digest">Its SHA-256.</param>
     /// <param name="force">Takes one that is older than the one held, empty or much smaller.</param>
     public async Task<(FeedTaken? Taken, Refusal? Refusal)> TakeAsync(
+        string tenant, string actor, string name, FeedChange change, Stream feed, byte[] digest, bool force, CancellationToken cancellation)
+    {
+        await _places.WaitAsync(cancellation);
+        try
+        {
+            return await ReplaceAsync(tenant, actor, name, change, feed, digest, force, cancellation);
+        }
+        finally
+        {
+            _places.Release();
+        }
+    }
+
+    public void Dispose() => _places.Dispose();
+
+    private async Task<(FeedTaken? Taken, Refusal? Refusal)> ReplaceAsync(
         string tenant, string actor, string name, FeedChange change, Stream feed, byte[] digest, bool force, CancellationToken cancellation)
     {
         await using var connection = await database.OpenAsync(cancellation);

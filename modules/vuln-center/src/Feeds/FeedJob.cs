@@ -3,6 +3,7 @@ using NpgsqlTypes;
 using Wave16.Platform.Store;
 using Wave16.Platform.Work;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Groups;
 using Wave16.VulnCenter.Imports;
 
@@ -16,24 +17,21 @@ internal sealed record FeedArguments(string Feed, long Version, IReadOnlyList<st
 /// Makes findings agree with the feeds, and groups with the aliases, in short transactions. It computes from what the tables
 /// hold when it comes to a finding, so an attempt that is cut short can be begun again, and two at once do no harm.
 /// </summary>
-internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database) : IJobHandler<FeedArguments>
+internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database, Resettlement settlement) : IJobHandler<FeedArguments>
 {
     public const string KindName = "feed";
-
-    /// <summary>Findings of one transaction: their rows are locked until it ends.</summary>
-    private const int BatchSize = 2_000;
 
     /// <summary>Components of one transaction: their service is locked until it ends.</summary>
     private const int CellBatchSize = 1_000;
 
     public async Task<JobOutcome> RunAsync(JobContext job, FeedArguments arguments, CancellationToken cancellation)
     {
-        await ExecuteAsync(RiskSql.Barrier, cancellation, Tenant(job));
+        await ExecuteAsync(FeedSql.Barrier, cancellation, Tenant(job));
         var naming = arguments.Ids is { } ids ? await NamingAsync(job.Tenant, ids, cancellation) : null;
         var progress = new FeedProgress(naming?.Count ?? await CountAsync(job.Tenant, cancellation), 0, 0, 0);
         await foreach (var batch in BatchesAsync(job.Tenant, naming, cancellation))
         {
-            var changed = await RiskAsync(job, batch, cancellation);
+            var changed = await SettleAsync(job, arguments, batch, cancellation);
             progress = progress with { Done = progress.Done + batch.Length, Changed = progress.Changed + changed };
             await job.ReportAsync(progress, VulnCenterJson.Default.FeedProgress, cancellation);
         }
@@ -52,24 +50,26 @@ internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] M
         return JobOutcome.Success(progress, VulnCenterJson.Default.FeedProgress);
     }
 
-    private async Task<int> RiskAsync(JobContext job, Guid[] batch, CancellationToken cancellation)
+    private async Task<int> SettleAsync(JobContext job, FeedArguments arguments, Guid[] batch, CancellationToken cancellation)
     {
-        await using var connection = await database.OpenAsync(cancellation);
-        await using var transaction = await connection.BeginTransactionAsync(cancellation);
-        List<Guid> changed = [];
-        await using (var command = Command(connection, RiskSql.Update, Tenant(job), new NpgsqlParameter<Guid[]> { TypedValue = batch }))
+        List<Guid> differing = [];
+        await using (var connection = await database.OpenAsync(cancellation))
+        await using (var command = Command(connection, FeedSql.Differing, Tenant(job), new NpgsqlParameter<Guid[]> { TypedValue = batch }))
+        await using (var reader = await command.ExecuteReaderAsync(cancellation))
         {
-            await using var reader = await command.ExecuteReaderAsync(cancellation);
             while (await reader.ReadAsync(cancellation))
             {
-                changed.Add(reader.GetGuid(0));
+                differing.Add(reader.GetGuid(0));
             }
         }
 
-        await FeedSettlement.ResettleAsync(connection, job.Tenant, changed, cancellation);
-        await job.GuardAsync(connection, cancellation);
-        await transaction.CommitAsync(cancellation);
-        return changed.Count;
+        if (differing.Count > 0)
+        {
+            await settlement.SettleAsync(
+                job.Tenant, differing, job.CreatedBy, FormattableString.Invariant($"feed {arguments.Feed} {arguments.Version}"), connection => job.GuardAsync(connection, cancellation), cancellation);
+        }
+
+        return differing.Count;
     }
 
     private async IAsyncEnumerable<Guid[]> BatchesAsync(
@@ -77,7 +77,7 @@ internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] M
     {
         if (naming is not null)
         {
-            foreach (var batch in naming.Select(at => at.Finding).Order().Chunk(BatchSize))
+            foreach (var batch in naming.Select(at => at.Finding).Order().Chunk(Resettlement.BatchSize))
             {
                 yield return batch;
             }
@@ -91,7 +91,7 @@ internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] M
             await using (var connection = await database.OpenAsync(cancellation))
             await using (var command = Command(
                 connection, FeedSql.NextFindings, new NpgsqlParameter<string> { TypedValue = tenant },
-                new NpgsqlParameter { Value = (object?)after ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid }, new NpgsqlParameter<int> { TypedValue = BatchSize }))
+                new NpgsqlParameter { Value = (object?)after ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid }, new NpgsqlParameter<int> { TypedValue = Resettlement.BatchSize }))
             await using (var reader = await command.ExecuteReaderAsync(cancellation))
             {
                 while (await reader.ReadAsync(cancellation))

@@ -1,8 +1,19 @@
+using Wave16.VulnCenter.Findings;
+
 namespace Wave16.VulnCenter.Feeds;
 
 /// <summary>The statements that replace a feed by the one in its staging table. $1 is the tenant throughout.</summary>
 internal static class FeedSql
 {
+    /// <summary>
+    /// Holds off <see cref="Barrier"/> until the end of the transaction. What reads the feeds to write to findings takes it
+    /// in a statement of its own before: so it either sees a change of a feed, or the recomputation sees what it writes.
+    /// </summary>
+    public const string Reading = "select pg_advisory_xact_lock_shared(hashtextextended('vuln-center/feeds/' || $1, 16))";
+
+    /// <summary>Waits for everyone who may have read the feeds as they were before.</summary>
+    public const string Barrier = "select pg_advisory_xact_lock(hashtextextended('vuln-center/feeds/' || $1, 16))";
+
     public const string Lock = "select pg_advisory_xact_lock(hashtextextended('vuln-center/feed/' || length($1) || ':' || $1 || '/' || $2, 16))";
 
     public const string Held = "select version, as_of, digest, entries, at, actor, audit_hash, settled, recompute from vuln_center.feed where tenant = $1 and name = $2";
@@ -126,6 +137,17 @@ internal static class FeedSql
     /// <summary>Findings to look at, in id order, after one of them ($2, null: the first), at most $3.</summary>
     public const string NextFindings = """
         select id from vuln_center.finding where tenant = $1 and ($2::uuid is null or id > $2) and cardinality(identifiers) > 0 order by id limit $3
+        """;
+
+    /// <summary>Of the findings $2, those for which the feeds say something else than is written.</summary>
+    public const string Differing = $"""
+        with batch as materialized (
+          select f.id, f.identifiers, f.epss, f.kev from vuln_center.finding f where f.tenant = $1 and f.id = any ($2)
+        ), ids as (
+          select batch.id, i.name from batch, unnest(batch.identifiers) as i(name)
+        ), {RiskSql.Of}
+        select batch.id from batch left join risk on risk.id = batch.id
+        where batch.epss is distinct from risk.epss or batch.kev <> coalesce(risk.kev, false)
         """;
 
     public const string CountFindings = "select count(*) from vuln_center.finding where tenant = $1 and cardinality(identifiers) > 0";

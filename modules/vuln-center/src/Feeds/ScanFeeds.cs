@@ -3,16 +3,15 @@ using Wave16.Platform.Work;
 
 namespace Wave16.VulnCenter.Feeds;
 
-/// <summary>What a merge does with the feeds, in its transaction: adds the aliases its report states, and gives its findings their EPSS and KEV.</summary>
+/// <summary>What a merge does with the feeds, in its transaction: it holds them still while its findings are settled, and adds the aliases its report states.</summary>
 internal static class ScanFeeds
 {
-    /// <summary>After the findings have been written and before they are grouped and settled.</summary>
-    public static async Task AfterMergeAsync(
+    /// <summary>Before EPSS and KEV are looked up for its findings.</summary>
+    public static async Task BeforeSettlingAsync(
         NpgsqlConnection connection, Jobs jobs, string tenant, string source, DateTimeOffset now, CancellationToken cancellation)
     {
-        await ExecuteAsync(connection, RiskSql.Reading, cancellation, Text(tenant));
+        await ExecuteAsync(connection, FeedSql.Reading, cancellation, Text(tenant));
         await StateAliasesAsync(connection, jobs, tenant, source, now, cancellation);
-        await ExecuteAsync(connection, RiskSql.Merged, cancellation, Text(tenant));
     }
 
     private static async Task StateAliasesAsync(

@@ -17,6 +17,32 @@ internal static class FindingEvents
                 VulnCenterJson.Default.FindingStatusChanged)));
         }
 
+        if (before.Severity != after.Severity)
+        {
+            events.Add(new NewEvent(VulnCenterEvents.SeverityChanged, JsonSerializer.Serialize(
+                new FindingSeverityChanged(after.Id, after.Service, after.Source, before.Severity, after.Severity, after.SeverityFrom),
+                VulnCenterJson.Default.FindingSeverityChanged)));
+        }
+
+        if (before.Suppression != after.Suppression)
+        {
+            events.Add(new NewEvent(VulnCenterEvents.SuppressionChanged, JsonSerializer.Serialize(
+                new FindingSuppressionChanged(after.Id, after.Service, after.Source, after.Suppression?.Kind, after.Suppression?.Until),
+                VulnCenterJson.Default.FindingSuppressionChanged)));
+        }
+
+        if (before.Sla.WarnedAt is null && after.Sla is { WarnedAt: not null, DueAt: { } due })
+        {
+            events.Add(new NewEvent(VulnCenterEvents.SlaWarned, JsonSerializer.Serialize(
+                new FindingSlaWarned(after.Id, after.Service, after.Source, after.Severity, after.Sla.Policy ?? "", due), VulnCenterJson.Default.FindingSlaWarned)));
+        }
+
+        if (before.Sla.BreachedAt is null && after.Sla.BreachedAt is { } breached)
+        {
+            events.Add(new NewEvent(VulnCenterEvents.SlaBreached, JsonSerializer.Serialize(
+                new FindingSlaBreached(after.Id, after.Service, after.Source, after.Severity, after.Sla.Policy ?? "", breached), VulnCenterJson.Default.FindingSlaBreached)));
+        }
+
         if (GateChange(before.Gate, after) is { } gate)
         {
             events.Add(gate);
@@ -31,9 +57,16 @@ internal static class FindingEvents
         (false, true) => new NewEvent(VulnCenterEvents.GateRaised, JsonSerializer.Serialize(
             new GateRaised(GateKey(after), after.Id, after.Service, after.Severity, after.StatusSince), VulnCenterJson.Default.GateRaised)),
         (true, false) => new NewEvent(VulnCenterEvents.GateWithdrawn, JsonSerializer.Serialize(
-            new GateWithdrawn(GateKey(after), after.Id, after.Service, after.Severity == Severity.Critical ? KebabCase(after.Status) : "severity-lowered"),
+            new GateWithdrawn(GateKey(after), after.Id, after.Service, WhyWithdrawn(after)),
             VulnCenterJson.Default.GateWithdrawn)),
         _ => null,
+    };
+
+    private static string WhyWithdrawn(FindingState after) => after switch
+    {
+        { IsLive: true } => "severity-lowered",
+        { Status: FindingStatus.Open or FindingStatus.Triaged } => "suppressed",
+        _ => KebabCase(after.Status),
     };
 
     private static string GateKey(FindingState finding) => $"vuln:{finding.Service}:{finding.Id:D}";

@@ -1,6 +1,7 @@
 using Wave16.Platform.Store;
 using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Policies;
 
 namespace Wave16.VulnCenter.Findings;
 
@@ -10,6 +11,19 @@ internal interface IFindingGrain : IGrainWithStringKey
 {
     [Alias("change-status")]
     Task<FindingAnswer> ChangeStatus(ChangeFindingStatus request, CancellationToken cancellation);
+
+    [Alias("suppress")]
+    Task<FindingAnswer> Suppress(SuppressFinding request, CancellationToken cancellation);
+
+    [Alias("override-severity")]
+    Task<FindingAnswer> OverrideSeverity(OverrideFindingSeverity request, CancellationToken cancellation);
+
+    [Alias("assign")]
+    Task<FindingAnswer> Assign(AssignFinding request, CancellationToken cancellation);
+
+    /// <summary>A moment it waits for may have come. Returns when it has been dealt with.</summary>
+    [Alias("come-due")]
+    Task ComeDue(CancellationToken cancellation);
 }
 
 /// <param name="CommandId">Repeating it gives the first answer again.</param>
@@ -22,6 +36,33 @@ internal sealed record ChangeFindingStatus(
     [property: Id(3)] FindingStatus Status,
     [property: Id(4)] string? Reason,
     [property: Id(5)] EvidenceReference? Evidence);
+
+/// <param name="Kind">Null: lifts the suppression.</param>
+/// <param name="Until">With a kind.</param>
+[GenerateSerializer, Immutable, Alias("vuln-center.suppress-finding")]
+internal sealed record SuppressFinding(
+    [property: Id(0)] string Actor,
+    [property: Id(1)] string CommandId,
+    [property: Id(2)] long? ExpectedVersion,
+    [property: Id(3)] SuppressionKind? Kind,
+    [property: Id(4)] string Reason,
+    [property: Id(5)] DateTimeOffset Until);
+
+/// <param name="Severity">Null: what the source and its vector say counts again.</param>
+[GenerateSerializer, Immutable, Alias("vuln-center.override-finding-severity")]
+internal sealed record OverrideFindingSeverity(
+    [property: Id(0)] string Actor,
+    [property: Id(1)] string CommandId,
+    [property: Id(2)] long? ExpectedVersion,
+    [property: Id(3)] Severity? Severity,
+    [property: Id(4)] string Reason);
+
+[GenerateSerializer, Immutable, Alias("vuln-center.assign-finding")]
+internal sealed record AssignFinding(
+    [property: Id(0)] string Actor,
+    [property: Id(1)] string CommandId,
+    [property: Id(2)] long? ExpectedVersion,
+    [property: Id(3)] string? Assignee);
 
 [GenerateSerializer, Immutable, Alias("vuln-center.evidence-reference")]
 internal sealed record EvidenceReference([property: Id(0)] Guid? Scan, [property: Id(1)] string? Sha256, [property: Id(2)] string? Uri, [property: Id(3)] string? Note);
@@ -37,14 +78,46 @@ internal sealed record FindingAnswer([property: Id(0)] long Version, [property: 
 }
 
 [GrainType("vuln-center.finding")]
-internal sealed class FindingGrain(FindingStore store, TimeProvider clock) : Grain, IFindingGrain
+internal sealed class FindingGrain(FindingStore store, PolicyStore policies, TimeProvider clock) : Grain, IFindingGrain
 {
     private const int Attempts = 5;
+    private const string Clock = "system:clock";
     private FindingState? _finding;
 
     public override async Task OnActivateAsync(CancellationToken cancellationToken) => _finding = await LoadAsync(cancellationToken);
 
-    public async Task<FindingAnswer> ChangeStatus(ChangeFindingStatus request, CancellationToken cancellation)
+    public Task<FindingAnswer> ChangeStatus(ChangeFindingStatus request, CancellationToken cancellation) =>
+        DoAsync(request.Actor, request.CommandId, request.ExpectedVersion, finding => ReadAsync(finding, request, cancellation), cancellation);
+
+    public Task<FindingAnswer> Suppress(SuppressFinding request, CancellationToken cancellation) =>
+        DoAsync(request.Actor, request.CommandId, request.ExpectedVersion, request.Kind is { } kind
+            ? new FindingCommand.Suppress(kind, request.Reason, request.Until)
+            : new FindingCommand.LiftSuppression(request.Reason), cancellation);
+
+    public Task<FindingAnswer> OverrideSeverity(OverrideFindingSeverity request, CancellationToken cancellation) =>
+        DoAsync(request.Actor, request.CommandId, request.ExpectedVersion, request.Severity is { } severity
+            ? new FindingCommand.OverrideSeverity(severity, request.Reason)
+            : new FindingCommand.RestoreSeverity(request.Reason), cancellation);
+
+    public Task<FindingAnswer> Assign(AssignFinding request, CancellationToken cancellation) =>
+        DoAsync(request.Actor, request.CommandId, request.ExpectedVersion, new FindingCommand.Assign(request.Assignee), cancellation);
+
+    public async Task ComeDue(CancellationToken cancellation)
+    {
+        // What the sweeper read may be newer than what is remembered here: an import may have set it.
+        _finding = await LoadAsync(cancellation);
+        var answer = await DoAsync(Clock, commandId: null, expected: null, new FindingCommand.ComeDue(), cancellation);
+        if (answer is { RefusalCode: { } code } && code != ProblemCodes.NotFound.Code)
+        {
+            throw new InvalidOperationException($"What is due was refused: {code}.");
+        }
+    }
+
+    private Task<FindingAnswer> DoAsync(string actor, string? commandId, long? expected, FindingCommand command, CancellationToken cancellation) =>
+        DoAsync(actor, commandId, expected, _ => Task.FromResult(command), cancellation);
+
+    private async Task<FindingAnswer> DoAsync(
+        string actor, string? commandId, long? expected, Func<FindingState, Task<FindingCommand>> read, CancellationToken cancellation)
     {
         for (var attempt = 0; attempt < Attempts; attempt++)
         {
@@ -61,13 +134,13 @@ internal sealed class FindingGrain(FindingStore store, TimeProvider clock) : Gra
                 continue;
             }
 
-            var command = request.ToCommand(finding.Status, await ProofAsync(finding, request.Evidence, cancellation));
-            var decision = FindingRules.Decide(finding, command, clock.GetUtcNow());
-            var stale = request.ExpectedVersion is { } expected && expected != finding.Version;
+            var decision = FindingRules.Decide(
+                finding, await read(finding), await policies.ForAsync(finding.Tenant, finding.Service, cancellation), clock.GetUtcNow());
+            var stale = expected is { } version && version != finding.Version;
             switch (decision)
             {
                 case FindingDecision.Accepted accepted when !stale:
-                    switch (await SaveAsync(finding, accepted, request, cancellation))
+                    switch (await SaveAsync(finding, accepted, actor, commandId, cancellation))
                     {
                         case SaveOutcome.Saved saved:
                             _finding = accepted.State with { AuditHash = saved.AuditHash };
@@ -82,7 +155,7 @@ internal sealed class FindingGrain(FindingStore store, TimeProvider clock) : Gra
 
                 // Refused by what we remember: an import may have moved the finding on, or this may be a repeat of a command that was done.
                 default:
-                    if (await store.FindAnswerAsync(finding, request.CommandId, cancellation) is { } answer)
+                    if (commandId is not null && await store.FindAnswerAsync(finding, commandId, cancellation) is { } answer)
                     {
                         return answer;
                     }
@@ -104,11 +177,11 @@ internal sealed class FindingGrain(FindingStore store, TimeProvider clock) : Gra
         return FindingAnswer.Refused(ProblemCodes.Overloaded.Code, "The finding is being changed by others; try again.");
     }
 
-    private async Task<SaveOutcome> SaveAsync(FindingState finding, FindingDecision.Accepted accepted, ChangeFindingStatus request, CancellationToken cancellation)
+    private async Task<SaveOutcome> SaveAsync(FindingState finding, FindingDecision.Accepted accepted, string actor, string? commandId, CancellationToken cancellation)
     {
         try
         {
-            return await store.SaveAsync(finding, accepted, request.Actor, request.CommandId, cancellation);
+            return await store.SaveAsync(finding, accepted, actor, commandId, cancellation);
         }
         catch
         {
@@ -119,12 +192,24 @@ internal sealed class FindingGrain(FindingStore store, TimeProvider clock) : Gra
         }
     }
 
+    /// <summary>What the request means for the finding as it is; the evidence is looked up, and a clean scan looked for where none is named.</summary>
+    private async Task<FindingCommand> ReadAsync(FindingState finding, ChangeFindingStatus request, CancellationToken cancellation)
+    {
+        if (request is { Status: FindingStatus.Verified, Evidence: null } && await store.CleanScanAsync(finding, named: null, cancellation) is { } scan)
+        {
+            return (request with { Evidence = new EvidenceReference(scan, null, null, null) }).ToCommand(finding.Status, EvidenceProof.CleanScan);
+        }
+
+        return request.ToCommand(finding.Status, await ProofAsync(finding, request.Evidence, cancellation));
+    }
+
     private Task<EvidenceProof> ProofAsync(FindingState finding, EvidenceReference? evidence, CancellationToken cancellation) => evidence switch
     {
         { Scan: { } scan } => store.WeighScanAsync(finding, scan, cancellation),
         { Sha256: not null } => Task.FromResult(EvidenceProof.Artifact),
         { Uri: not null } => Task.FromResult(EvidenceProof.Link),
-        _ => Task.FromResult(EvidenceProof.Note),
+        { Note: not null } => Task.FromResult(EvidenceProof.Note),
+        _ => Task.FromResult(EvidenceProof.None),
     };
 
     private Task<FindingState?> LoadAsync(CancellationToken cancellation)

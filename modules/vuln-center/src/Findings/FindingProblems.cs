@@ -8,6 +8,9 @@ internal static class FindingProblems
     public const string InvalidTransition = "finding.invalid-transition";
     public const string Verified = "finding.verified";
     public const string EvidenceInsufficient = "finding.evidence-insufficient";
+    public const string SuppressionExpiry = "finding.suppression-expiry";
+    public const string NotSuppressed = "finding.not-suppressed";
+    public const string NotOverridden = "finding.severity-not-overridden";
     public const string UnknownFormat = "import.unknown-format";
     public const string ReportUnreadable = "import.report-unreadable";
     public const string ReportTooLarge = "import.report-too-large";
@@ -25,6 +28,9 @@ internal static class FindingProblems
         new(InvalidTransition, 409, "The finding's status does not allow that"),
         new(Verified, 409, "The finding is verified"),
         new(EvidenceInsufficient, 422, "The evidence does not suffice"),
+        new(SuppressionExpiry, 422, "The suppression does not end when it may"),
+        new(NotSuppressed, 409, "The finding is not suppressed"),
+        new(NotOverridden, 409, "The finding's severity is not overridden"),
         new(UnknownFormat, 400, "Unknown report format"),
         new(ReportUnreadable, 422, "The report cannot be read"),
         new(ReportTooLarge, 413, "The report is too large"),

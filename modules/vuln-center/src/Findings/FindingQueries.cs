@@ -222,7 +222,7 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         row.GetFieldValue<string[]>(12), Component(row), Location(row), row.GetFieldValue<string[]>(24), Text(row, 25),
         row.GetFieldValue<DateTimeOffset>(26), row.GetFieldValue<DateTimeOffset>(27), row.GetInt64(28),
         new FindingRisk(
-            row.IsDBNull(29) ? null : row.GetDecimal(29), Text(row, 30), row.IsDBNull(31) ? null : (double)(decimal)row.GetFloat(31), row.GetBoolean(32),
+            row.IsDBNull(29) ? null : row.GetDecimal(29), Text(row, 30), row.Probability(31), row.GetBoolean(32),
             row.IsDBNull(33) ? null : (SsvcDecision)row.GetInt16(33)),
         row.IsDBNull(34)
             ? null
@@ -231,7 +231,7 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
 
     private static FindingSla Sla(NpgsqlDataReader row)
     {
-        var (policy, since, paused, due, warned, breached) = (Text(row, 38), Time(row, 39), Time(row, 40), Time(row, 41), Time(row, 42), Time(row, 43));
+        var (policy, since, paused, due, warned, breached) = (row.Text(38), row.Time(39), row.Time(40), row.Time(41), row.Time(42), row.Time(43));
         var state = (policy, (FindingStatus)row.GetInt16(8)) switch
         {
             (null, _) => SlaState.None,
@@ -254,8 +254,6 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
     };
 
     private static string? Text(NpgsqlDataReader row, int column) => row.IsDBNull(column) ? null : row.GetString(column);
-
-    private static DateTimeOffset? Time(NpgsqlDataReader row, int column) => row.IsDBNull(column) ? null : row.GetFieldValue<DateTimeOffset>(column);
 
     private static int? Number(NpgsqlDataReader row, int column) => row.IsDBNull(column) ? null : row.GetInt32(column);
 

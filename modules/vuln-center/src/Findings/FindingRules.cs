@@ -1,29 +1,9 @@
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Policies;
 using static Wave16.VulnCenter.Contracts.FindingStatus;
 using static Wave16.VulnCenter.Findings.FindingCommand;
 
 namespace Wave16.VulnCenter.Findings;
-
-/// <summary>What the life cycle of a finding depends on.</summary>
-internal sealed record FindingState
-{
-    public required string Tenant { get; init; }
-    public required Guid Id { get; init; }
-    public required long Version { get; init; }
-    public required string Service { get; init; }
-    public required string Source { get; init; }
-    public required Severity Severity { get; init; }
-    public required FindingStatus Status { get; init; }
-    public required DateTimeOffset StatusSince { get; init; }
-
-    /// <summary>Open again after it was fixed or verified.</summary>
-    public required bool Regression { get; init; }
-
-    /// <summary>It stands at the safety gate, as far as this store has told the console.</summary>
-    public required bool Gate { get; init; }
-
-    public required byte[] AuditHash { get; init; }
-}
 
 /// <summary>What can happen to a finding after it was first seen.</summary>
 internal abstract record FindingCommand
@@ -47,6 +27,21 @@ internal abstract record FindingCommand
 
     /// <summary>A person found it to be there still.</summary>
     public sealed record ReportedAgain(string Reason) : FindingCommand;
+
+    /// <summary>Sets it aside, whatever its status.</summary>
+    public sealed record Suppress(SuppressionKind Kind, string Reason, DateTimeOffset Until) : FindingCommand;
+
+    public sealed record LiftSuppression(string Reason) : FindingCommand;
+
+    public sealed record OverrideSeverity(Severity Severity, string Reason) : FindingCommand;
+
+    public sealed record RestoreSeverity(string Reason) : FindingCommand;
+
+    /// <param name="Assignee">Null: nobody.</param>
+    public sealed record Assign(string? Assignee) : FindingCommand;
+
+    /// <summary>A moment that it was waiting for may have come.</summary>
+    public sealed record ComeDue : FindingCommand;
 }
 
 /// <summary>What evidence for "gone" amounts to once it has been looked up.</summary>
@@ -64,6 +59,9 @@ internal enum EvidenceProof
     /// <summary>Somebody's word.</summary>
     Note,
 
+    /// <summary>None was named, and there is no scan that shows it.</summary>
+    None,
+
     /// <summary>A scan that is unknown, partial, failed, too early, of something else, or that shows the finding.</summary>
     WorthlessScan,
 }
@@ -71,7 +69,8 @@ internal enum EvidenceProof
 internal abstract record FindingDecision
 {
     /// <param name="Change">For history and audit: <c>finding.triaged</c>.</param>
-    public sealed record Accepted(FindingState State, string Change, string? Reason, Guid? Scan, Evidence? Evidence) : FindingDecision;
+    /// <param name="At">When it happened.</param>
+    public sealed record Accepted(FindingState State, string Change, DateTimeOffset At, string? Reason = null, Guid? Scan = null, Evidence? Evidence = null) : FindingDecision;
 
     /// <summary>Nothing to do: the command states what is so already.</summary>
     public sealed record Unchanged : FindingDecision;
@@ -82,8 +81,17 @@ internal abstract record FindingDecision
 /// <summary>The life of a finding: <c>open → triaged → fixed → verified</c>, and back to open when it is seen again.</summary>
 internal static class FindingRules
 {
+    /// <summary>Nothing is set aside for longer.</summary>
+    public static readonly TimeSpan MaxSuppression = TimeSpan.FromDays(366);
+
+    /// <summary>The command's outcome, with all that follows from it by policy.</summary>
+    public static FindingDecision Decide(FindingState f, FindingCommand command, FindingPolicies policies, DateTimeOffset now) =>
+        Decide(f, command, now) is FindingDecision.Accepted accepted
+            ? accepted with { State = Settlement.Settle(f, accepted.State, policies, Effective(f, accepted, now)) }
+            : Decide(f, command, now);
+
     /// <summary>The whole state machine. A transition that is not here is refused.</summary>
-    public static FindingDecision Decide(FindingState f, FindingCommand command, DateTimeOffset now) => (f.Status, command) switch
+    private static FindingDecision Decide(FindingState f, FindingCommand command, DateTimeOffset now) => (f.Status, command) switch
     {
         (Open, Triage c) => To(f, Triaged, now, "finding.triaged", c.Reason),
         (Open or Triaged, GoneFromScan c) => To(f, Fixed, now, "finding.gone-from-scan", reason: null, c.Scan),
@@ -95,24 +103,47 @@ internal static class FindingRules
 
         (Open or Triaged, SeenInScan) or (Fixed or Verified, GoneFromScan) => new FindingDecision.Unchanged(),
 
+        // Whatever its status.
+        (_, Suppress c) when c.Until <= now || c.Until > now + MaxSuppression => new FindingDecision.Rejected(
+            FindingProblems.SuppressionExpiry, $"A suppression ends between now and {MaxSuppression.TotalDays:0} days from now."),
+        (_, Suppress c) => In(f with { Suppression = new Suppression(c.Kind, c.Reason, now, c.Until) }, now, "finding.suppressed", c.Reason),
+        (_, LiftSuppression) when f.Suppression is null => new FindingDecision.Rejected(FindingProblems.NotSuppressed, "The finding is not suppressed."),
+        (_, LiftSuppression c) => In(f with { Suppression = null }, now, "finding.suppression-lifted", c.Reason),
+        (_, OverrideSeverity c) => In(f with { Override = new SeverityOverride(c.Severity, c.Reason) }, now, "finding.severity-overridden", c.Reason),
+        (_, RestoreSeverity) when f.Override is null => new FindingDecision.Rejected(FindingProblems.NotOverridden, "The finding's severity is not overridden."),
+        (_, RestoreSeverity c) => In(f with { Override = null }, now, "finding.severity-restored", c.Reason),
+        (_, Assign c) => In(f with { Assignee = c.Assignee }, now, c.Assignee is null ? "finding.unassigned" : "finding.assigned", reason: null),
+        (_, ComeDue) => WhatIsDue(f, now),
+
         (Fixed, Verify c) => new FindingDecision.Rejected(FindingProblems.EvidenceInsufficient, Insufficient(f.Severity, c.Proof)),
         (Verified, _) => new FindingDecision.Rejected(FindingProblems.Verified, "The finding is verified; it opens again only when it is seen again."),
         (var status, _) => new FindingDecision.Rejected(FindingProblems.InvalidTransition, $"A finding that is {Name(status)} cannot {Intent(command)}."),
     };
 
+    /// <summary>The earliest moment that has come; those after it come in turn.</summary>
+    private static FindingDecision WhatIsDue(FindingState f, DateTimeOffset now) => f.NextMoment switch
+    {
+        null => new FindingDecision.Unchanged(),
+        var moment when moment > now => new FindingDecision.Unchanged(),
+        var moment when moment == f.Suppression?.Until => In(f with { Suppression = null }, now, "finding.suppression-expired", f.Suppression.Reason),
+        var moment when moment == f.Sla.NextWarning => In(f with { Sla = f.Sla with { WarnedAt = moment } }, now, "finding.sla-warned", reason: null),
+        var moment => In(f with { Sla = f.Sla with { BreachedAt = moment } }, now, "finding.sla-breached", reason: null),
+    };
+
+    // A suppression ended when it ended, not when somebody got round to it: the clock runs from then.
+    private static DateTimeOffset Effective(FindingState f, FindingDecision.Accepted accepted, DateTimeOffset now) =>
+        accepted.Change == "finding.suppression-expired" && f.Suppression is { } ended && ended.Until < now ? ended.Until : now;
+
     /// <summary>Whether the evidence is enough to call a finding of this severity verified. From high on somebody's word or a changeable link is not.</summary>
     public static bool Suffices(Severity severity, EvidenceProof proof) => (severity, proof) switch
     {
-        (_, EvidenceProof.WorthlessScan) => false,
+        (_, EvidenceProof.WorthlessScan or EvidenceProof.None) => false,
         (_, EvidenceProof.CleanScan or EvidenceProof.Artifact) => true,
         ( >= Severity.High, _) => false,
         (Severity.Medium, EvidenceProof.Link) => true,
         (Severity.Medium, _) => false,
         _ => true,
     };
-
-    /// <summary>Whether a finding in this state must stand at the safety gate.</summary>
-    public static bool Surfaces(Severity severity, FindingStatus status) => (severity, status) is (Severity.Critical, Open or Triaged);
 
     private static FindingDecision.Accepted To(
         FindingState f, FindingStatus status, DateTimeOffset now, string change, string? reason, Guid? scan = null, Evidence? evidence = null) =>
@@ -122,13 +153,17 @@ internal static class FindingRules
             Status = status,
             StatusSince = now,
             Regression = status switch { Open => f.Regression || f.Status is Fixed or Verified, Verified => false, _ => f.Regression },
-            Gate = Surfaces(f.Severity, status),
-        }, change, reason, scan, evidence);
+        }, change, now, reason, scan, evidence);
+
+    private static FindingDecision.Accepted In(FindingState changed, DateTimeOffset now, string change, string? reason) =>
+        new(changed with { Version = changed.Version + 1 }, change, now, reason);
 
     private static string Insufficient(Severity severity, EvidenceProof proof) => proof switch
     {
         EvidenceProof.WorthlessScan =>
             "The scan named as evidence must be a complete one of the same service by the same source, finished after the fix, that does not show the finding.",
+        EvidenceProof.None =>
+            "No evidence is named, and no complete scan of its scope that began after the fix shows it to be gone.",
         _ when severity >= Severity.High => $"A {Name(severity)} finding needs a complete scan without it, or an artifact with its SHA-256.",
         _ => $"A {Name(severity)} finding needs a complete scan without it, or an artifact.",
     };
@@ -141,6 +176,7 @@ internal static class FindingRules
         Verify => "be verified",
         ReportedAgain => "be reported again",
         SeenInScan or GoneFromScan => "be changed by a scan",
+        Suppress or LiftSuppression or OverrideSeverity or RestoreSeverity or Assign or ComeDue => "be refused that by its status",
         _ => throw new ArgumentOutOfRangeException(nameof(command)),
     };
 

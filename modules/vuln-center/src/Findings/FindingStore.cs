@@ -3,6 +3,7 @@ using Npgsql;
 using NpgsqlTypes;
 using Wave16.Platform.Store;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Imports;
 
 namespace Wave16.VulnCenter.Findings;
 
@@ -11,51 +12,35 @@ internal sealed class FindingStore(
     [FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database,
     [FromKeyedServices(VulnCenterModule.ModuleName)] SaveTail tail)
 {
-    private const int TailFrom = 14;
+    private const int TailFrom = 34;
 
     private static readonly string Save = $"""
         with u as (
           update vuln_center.finding
-          set version = $4, status = $5, status_since = $6, regression = $7, gate = $8, audit_hash = {SaveTail.AuditHash(TailFrom)}
+          set version = $4, status = $5, status_since = $6, regression = $7, gate = $8, severity = $9, severity_from = $10, cvss_score = $11,
+              override_severity = $12, override_reason = $13, ssvc = $14,
+              suppression = $15, suppression_reason = $16, suppressed_at = $17, suppressed_until = $18, assignee = $19,
+              sla_policy = $20, sla_from = $21, sla_paused = $22, sla_paused_at = $23, sla_warn_at = $24, sla_due_at = $25, sla_warned_at = $26,
+              sla_breached_at = $27, audit_hash = {SaveTail.AuditHash(TailFrom)}
           where tenant = $1 and id = $2 and version = $3 and {SaveTail.NotYetDone(TailFrom)}
           returning id
         ), h as (
           insert into vuln_center.transition (tenant, finding, version, at, actor, change, from_status, to_status, reason, scan, evidence)
-          select $1, $2, $4, $6, $9, $10, $11, $5, $12, ($13::jsonb ->> 'scan')::uuid, $13 from u
+          select $1, $2, $4, $28, $29, $30, $31, $5, $32, ($33::jsonb ->> 'scan')::uuid, $33 from u
         ){SaveTail.Sql(TailFrom)}
         """;
 
     public async Task<FindingState?> LoadAsync(string tenant, Guid id, CancellationToken cancellation)
     {
-        await using var command = database.DataSource.CreateCommand("""
-            select version, service, source, severity, status, status_since, regression, gate, audit_hash
-            from vuln_center.finding where tenant = $1 and id = $2
-            """);
+        await using var command = database.DataSource.CreateCommand(
+            $"select {FindingRow.Columns("f")} from vuln_center.finding f where f.tenant = $1 and f.id = $2");
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
         command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = id });
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        if (!await reader.ReadAsync(cancellation))
-        {
-            return null;
-        }
-
-        return new FindingState
-        {
-            Tenant = tenant,
-            Id = id,
-            Version = reader.GetInt64(0),
-            Service = reader.GetString(1),
-            Source = reader.GetString(2),
-            Severity = (Severity)reader.GetInt16(3),
-            Status = (FindingStatus)reader.GetInt16(4),
-            StatusSince = reader.GetFieldValue<DateTimeOffset>(5),
-            Regression = reader.GetBoolean(6),
-            Gate = reader.GetBoolean(7),
-            AuditHash = reader.GetFieldValue<byte[]>(8),
-        };
+        return await reader.ReadAsync(cancellation) ? FindingRow.Read(reader, tenant, 0) : null;
     }
 
-    public async Task<SaveOutcome> SaveAsync(FindingState before, FindingDecision.Accepted accepted, string actor, string commandId, CancellationToken cancellation)
+    public async Task<SaveOutcome> SaveAsync(FindingState before, FindingDecision.Accepted accepted, string actor, string? commandId, CancellationToken cancellation)
     {
         var after = accepted.State;
         var change = new EntityChange
@@ -64,15 +49,15 @@ internal sealed class FindingStore(
             Kind = "finding",
             Id = after.Id.ToString("D"),
             Version = after.Version,
-            At = after.StatusSince,
+            At = accepted.At,
             Actor = actor,
             Action = accepted.Change,
-            Details = JsonSerializer.SerializeToElement(
-                new FindingAudit(before.Status, after.Status, after.Severity, accepted.Reason, accepted.Scan, accepted.Evidence), VulnCenterJson.Default.FindingAudit),
+            Details = JsonSerializer.SerializeToElement(FindingAudit.Of(before, accepted), VulnCenterJson.Default.FindingAudit),
             PreviousAuditHash = before.AuditHash,
             Events = FindingEvents.Of(before, after, accepted.Scan),
             CommandId = commandId,
             Answer = JsonSerializer.Serialize(FindingAnswer.Done(after.Version), VulnCenterJson.Default.FindingAnswer),
+            Due = FindingClock.Of(before, after) is { } due ? [due] : [],
         };
         await using var command = database.DataSource.CreateCommand(Save);
         var p = command.Parameters;
@@ -84,15 +69,31 @@ internal sealed class FindingStore(
         p.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = after.StatusSince.ToUniversalTime() });
         p.Add(new NpgsqlParameter<bool> { TypedValue = after.Regression });
         p.Add(new NpgsqlParameter<bool> { TypedValue = after.Gate });
+        p.Add(new NpgsqlParameter<short> { TypedValue = (short)after.Severity });
+        p.Add(new NpgsqlParameter<string> { TypedValue = after.SeverityFrom });
+        p.Add(Nullable(after.CvssScore, NpgsqlDbType.Numeric));
+        p.Add(Nullable((short?)after.Override?.Severity, NpgsqlDbType.Smallint));
+        p.Add(Nullable(after.Override?.Reason, NpgsqlDbType.Text));
+        p.Add(Nullable((short?)after.Ssvc, NpgsqlDbType.Smallint));
+        p.Add(Nullable((short?)after.Suppression?.Kind, NpgsqlDbType.Smallint));
+        p.Add(Nullable(after.Suppression?.Reason, NpgsqlDbType.Text));
+        p.Add(Nullable(after.Suppression?.Since.ToUniversalTime(), NpgsqlDbType.TimestampTz));
+        p.Add(Nullable(after.Suppression?.Until.ToUniversalTime(), NpgsqlDbType.TimestampTz));
+        p.Add(Nullable(after.Assignee, NpgsqlDbType.Text));
+        p.Add(Nullable(after.Sla.Policy, NpgsqlDbType.Text));
+        p.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = after.Sla.From.ToUniversalTime() });
+        p.Add(new NpgsqlParameter<TimeSpan> { TypedValue = after.Sla.Paused, NpgsqlDbType = NpgsqlDbType.Interval });
+        p.Add(Nullable(after.Sla.PausedAt?.ToUniversalTime(), NpgsqlDbType.TimestampTz));
+        p.Add(Nullable(after.Sla.WarnAt?.ToUniversalTime(), NpgsqlDbType.TimestampTz));
+        p.Add(Nullable(after.Sla.DueAt?.ToUniversalTime(), NpgsqlDbType.TimestampTz));
+        p.Add(Nullable(after.Sla.WarnedAt?.ToUniversalTime(), NpgsqlDbType.TimestampTz));
+        p.Add(Nullable(after.Sla.BreachedAt?.ToUniversalTime(), NpgsqlDbType.TimestampTz));
+        p.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = accepted.At.ToUniversalTime() });
         p.Add(new NpgsqlParameter<string> { TypedValue = actor });
         p.Add(new NpgsqlParameter<string> { TypedValue = accepted.Change });
         p.Add(new NpgsqlParameter<short> { TypedValue = (short)before.Status });
-        p.Add(new NpgsqlParameter { Value = (object?)accepted.Reason ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text });
-        p.Add(new NpgsqlParameter
-        {
-            Value = accepted.Evidence is { } evidence ? JsonSerializer.Serialize(evidence, VulnCenterJson.Default.Evidence) : DBNull.Value,
-            NpgsqlDbType = NpgsqlDbType.Jsonb,
-        });
+        p.Add(Nullable(accepted.Reason, NpgsqlDbType.Text));
+        p.Add(Nullable(accepted.Evidence is { } evidence ? JsonSerializer.Serialize(evidence, VulnCenterJson.Default.Evidence) : null, NpgsqlDbType.Jsonb));
         return await tail.SaveAsync(command, change, cancellation);
     }
 
@@ -103,27 +104,47 @@ internal sealed class FindingStore(
         JsonSerializer.Deserialize(stored, VulnCenterJson.Default.FindingAnswer) ?? throw new InvalidOperationException("A stored answer is empty.");
 
     /// <summary>What a scan named as evidence is worth for this finding.</summary>
-    public async Task<EvidenceProof> WeighScanAsync(FindingState finding, Guid scan, CancellationToken cancellation)
+    public async Task<EvidenceProof> WeighScanAsync(FindingState finding, Guid scan, CancellationToken cancellation) =>
+        await CleanScanAsync(finding, scan, cancellation) is null ? EvidenceProof.WorthlessScan : EvidenceProof.CleanScan;
+
+    /// <summary>
+    /// The latest scan that shows the finding to be gone: complete, of its scope, begun after the fix, without it. Null when there is none.
+    /// </summary>
+    /// <param name="named">Only this one; any when null.</param>
+    public async Task<Guid?> CleanScanAsync(FindingState finding, Guid? named, CancellationToken cancellation)
     {
-        await using var command = database.DataSource.CreateCommand("""
-            select from vuln_center.scan s
-            join vuln_center.finding_seen seen on seen.tenant = s.tenant and seen.finding = $2
-            where s.tenant = $1 and s.id = $3 and s.service = $4 and s.source = $5
-              and s.scope = $6 and s.scope_filter is null and s.failure is null and s.new + s.matched + s.reopened > 0
-              and s.started_at > $7 and seen.at < s.started_at
+        await using var command = database.DataSource.CreateCommand($"""
+            select s.id from vuln_center.finding f
+            join vuln_center.finding_seen seen on seen.tenant = f.tenant and seen.finding = f.id
+            join vuln_center.scan s on s.tenant = f.tenant and s.service = f.service and s.source = f.source
+            where f.tenant = $1 and f.id = $2 and ($3::uuid is null or s.id = $3)
+              and s.started_at > $4 and seen.at < s.started_at and s.new + s.matched + s.reopened > 0 and {ScanCoverage.Covers}
+            order by s.finished_at desc limit 1
             """);
         var p = command.Parameters;
         p.Add(new NpgsqlParameter<string> { TypedValue = finding.Tenant });
         p.Add(new NpgsqlParameter<Guid> { TypedValue = finding.Id });
-        p.Add(new NpgsqlParameter<Guid> { TypedValue = scan });
-        p.Add(new NpgsqlParameter<string> { TypedValue = finding.Service });
-        p.Add(new NpgsqlParameter<string> { TypedValue = finding.Source });
-        p.Add(new NpgsqlParameter<short> { TypedValue = (short)ScanScope.Complete });
+        p.Add(Nullable(named, NpgsqlDbType.Uuid));
         p.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = finding.StatusSince.ToUniversalTime() });
-        await using var reader = await command.ExecuteReaderAsync(cancellation);
-        return await reader.ReadAsync(cancellation) ? EvidenceProof.CleanScan : EvidenceProof.WorthlessScan;
+        return (Guid?)await command.ExecuteScalarAsync(cancellation);
     }
+
+    private static NpgsqlParameter Nullable<T>(T? value, NpgsqlDbType type) => new() { Value = (object?)value ?? DBNull.Value, NpgsqlDbType = type };
 }
 
-/// <summary>What the audit log says of a change of status.</summary>
-internal sealed record FindingAudit(FindingStatus From, FindingStatus To, Severity Severity, string? Reason, Guid? Scan, Evidence? Evidence);
+/// <summary>What the audit log says of a change; of what it did not change, nothing.</summary>
+internal sealed record FindingAudit(
+    FindingStatus From, FindingStatus To, Severity Severity, string? Reason, Guid? Scan, Evidence? Evidence,
+    Severity? SeverityBefore, Suppression? Suppression, DateTimeOffset? SlaDue, string? Assignee)
+{
+    public static FindingAudit Of(FindingState before, FindingDecision.Accepted accepted)
+    {
+        var after = accepted.State;
+        return new FindingAudit(
+            before.Status, after.Status, after.Severity, accepted.Reason, accepted.Scan, accepted.Evidence,
+            before.Severity == after.Severity ? null : before.Severity,
+            before.Suppression == after.Suppression ? null : after.Suppression,
+            before.Sla.DueAt == after.Sla.DueAt ? null : after.Sla.DueAt,
+            before.Assignee == after.Assignee ? null : after.Assignee);
+    }
+}

@@ -5,6 +5,12 @@ internal static class GroupSql
 {
     private const string Cell = "hashtextextended(f.component_key, 16)";
 
+    /// <summary>Before a merge writes: cells that findings leave because their component is another one now.</summary>
+    public const string Left = $"""
+        select distinct {Cell} from merge_change c join vuln_center.finding f on f.tenant = $1 and f.id = c.target
+        where f.component_key is not null and f.component_key is distinct from c.component_key
+        """;
+
     /// <summary>
     /// What a merge has to group anew: cells of findings that are new or changed in which another source has findings too, and
     /// grouped findings that changed. Nothing where the service has one source. Uses scan_by_source and finding_by_component_key.

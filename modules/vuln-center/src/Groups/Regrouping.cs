@@ -9,11 +9,28 @@ namespace Wave16.VulnCenter.Groups;
 /// </summary>
 internal static class Regrouping
 {
-    /// <summary>After a merge's findings have been written.</summary>
-    /// <returns>How many groups came, went or changed.</returns>
-    public static async Task<int> AfterMergeAsync(NpgsqlConnection connection, string tenant, string service, string source, CancellationToken cancellation)
+    /// <summary>Before a merge's findings are written.</summary>
+    /// <returns>For <see cref="AfterMergeAsync"/>: neighbourhoods that findings leave.</returns>
+    public static async Task<List<long>> BeforeMergeAsync(NpgsqlConnection connection, string tenant, CancellationToken cancellation)
     {
         List<long> cells = [];
+        await using var command = Command(connection, GroupSql.Left, tenant);
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        while (await reader.ReadAsync(cancellation))
+        {
+            cells.Add(reader.GetInt64(0));
+        }
+
+        return cells;
+    }
+
+    /// <summary>After a merge's findings have been written.</summary>
+    /// <param name="left">From before.</param>
+    /// <returns>How many groups came, went or changed.</returns>
+    public static async Task<int> AfterMergeAsync(
+        NpgsqlConnection connection, string tenant, string service, string source, IReadOnlyCollection<long> left, CancellationToken cancellation)
+    {
+        List<long> cells = [.. left];
         List<Guid> findings = [];
         await using (var command = Command(connection, GroupSql.Merged, tenant))
         {

@@ -20,7 +20,9 @@ internal sealed record ImportQuery(
     [property: FromQuery(Name = "service"), Description("The service that was scanned. Optional where the findings name theirs.")] string? Service,
     [property: FromQuery(Name = "source"), Description("Name of the source; the scanner's own name unless given.")] string? Source,
     [property: FromQuery(Name = "scope"), Description("complete: this source scanned all of the service; partial (default): only some of it.")] string? Scope,
-    [property: FromQuery(Name = "scopeFilter"), Description("What a complete scan was limited to: a path, an image, a host.")] string? ScopeFilter,
+    [property: FromQuery(Name = "scopeFilter"), Description("What a complete scan was limited to: path:src/web, image:registry.example/shop/api or host:shop.example; without a prefix a path or an image.")] string? ScopeFilter,
+    [property: FromQuery(Name = "kinds"), Description("What a complete scan looked for, comma-separated: sca, sast, dast, secret, config, license. Of the others it says nothing. Everything, or what the report tells, unless given.")] string? Kinds,
+    [property: FromQuery(Name = "expectEmpty"), Description("true: a complete scan without any result closes what it does not show. Otherwise it is taken for one that went wrong.")] bool? ExpectEmpty,
     [property: FromQuery(Name = "wait"), Description("Seconds to wait for the result before answering 202.")] int? Wait);
 
 /// <summary>A format and its severity mapping.</summary>
@@ -37,7 +39,7 @@ internal static class ImportEndpoints
     private const int NameLength = 200;
 
     // What is misspelt or said twice would change what the import means without anybody noticing.
-    private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase) { "format", "service", "source", "scope", "scopeFilter", "wait" };
+    private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase) { "format", "service", "source", "scope", "scopeFilter", "kinds", "expectEmpty", "wait" };
 
     public static void MapImports(this IEndpointRouteBuilder app)
     {
@@ -77,13 +79,14 @@ internal static class ImportEndpoints
     private static async Task<IResult> TakeAsync(
         ImportQuery query, int? maxResults, Caller caller, ImportIntake intake, Progress progress, HttpContext http, CancellationToken cancellation)
     {
-        if (Validate(query, http.Request.Query, needsService: maxResults is null, out var format, out var scope) is { } invalid)
+        if (Validate(query, http.Request.Query, needsService: maxResults is null, out var format, out var scope, out var kinds) is { } invalid)
         {
             return invalid.ToResult();
         }
 
         var request = new ImportRequest(
-            caller.Tenant, caller.Subject, format, query.Service ?? "", query.Source, scope, query.ScopeFilter, WithItems: maxResults is not null, maxResults);
+            caller.Tenant, caller.Subject, format, query.Service ?? "", query.Source, scope, query.ScopeFilter, WithItems: maxResults is not null, maxResults,
+            kinds, query.ExpectEmpty ?? false);
         var spool = await intake.ReceiveAsync(http, caller.Tenant, cancellation);
         return Idempotent.Once(spool.Digest, async (command, cancel) =>
         {
@@ -122,7 +125,7 @@ internal static class ImportEndpoints
     private static ReportFormatView View(IReportFormat format) =>
         new(format.Name, format.Title, format.Versions, [.. format.Severities.Select(mapping => new SeverityMappingView(mapping.Raw, mapping.Severity))]);
 
-    private static Refusal? Validate(ImportQuery query, IQueryCollection raw, bool needsService, out IReportFormat format, out ScanScope scope)
+    private static Refusal? Validate(ImportQuery query, IQueryCollection raw, bool needsService, out IReportFormat format, out ScanScope scope, out IReadOnlyList<FindingKind>? kinds)
     {
         List<FieldError> errors = [];
         var found = ReportFormats.Find(query.Format ?? "");
@@ -152,6 +155,12 @@ internal static class ImportEndpoints
             errors.Add(FieldError.Query("scopeFilter", $"must be 1 to {NameLength} characters, without control characters"));
         }
 
+        kinds = query.Kinds is null ? null : KindsOf(query.Kinds);
+        if (query.Kinds is not null && kinds is null)
+        {
+            errors.Add(FieldError.Query("kinds", $"must be one or more of {string.Join(", ", KindNames.Keys)}"));
+        }
+
         if (query.Wait is < 0 or > 120)
         {
             errors.Add(FieldError.Query("wait", "must be 0 to 120 seconds"));
@@ -171,6 +180,14 @@ internal static class ImportEndpoints
 
         format = found ?? ReportFormats.All[0];
         return errors.Count == 0 ? null : new Refusal(ProblemCodes.Invalid.Code, "The import is not valid.", errors);
+    }
+
+    private static readonly Dictionary<string, FindingKind> KindNames = Enum.GetValues<FindingKind>().ToDictionary(FindingFilter.KebabCase, StringComparer.OrdinalIgnoreCase);
+
+    private static List<FindingKind>? KindsOf(string given)
+    {
+        var names = given.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        return names.Length > 0 && names.All(KindNames.ContainsKey) ? [.. names.Select(name => KindNames[name]).Distinct()] : null;
     }
 
     internal static bool IsName(string text) => text.Length is > 0 and <= NameLength && !text.Any(char.IsControl) && !string.IsNullOrWhiteSpace(text);

@@ -102,7 +102,7 @@ internal sealed class ImportIntake(
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         var arguments = new ImportArguments(
             request.Format.Name, request.Scope, request.ScopeFilter, digest, startedAt, SourceRules.Default("").Version, request.WithItems,
-            await RepeatOfAsync(connection, request, digest, cancellation), report.Read, report.Scans, report.Rejections);
+            await RepeatOfAsync(connection, request, digest, cancellation), request.ExpectEmpty, report.Read, report.Scans, report.Rejections);
         await jobs.EnqueueAsync(
             connection, NewJob.Of(request.Tenant, import, ImportJob.KindName, arguments, VulnCenterJson.Default.ImportArguments, request.Actor), cancellation);
         await transaction.CommitAsync(cancellation);

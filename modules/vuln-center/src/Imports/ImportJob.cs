@@ -7,7 +7,7 @@ namespace Wave16.VulnCenter.Imports;
 /// <param name="Digest">SHA-256 of the report.</param>
 internal sealed record ImportArguments(
     string Format, ScanScope Scope, string? ScopeFilter, byte[] Digest, DateTimeOffset StartedAt, int RuleSet, bool WithItems, Guid? RepeatOf,
-    long Read, IReadOnlyList<ScanSeen> Scans, IReadOnlyList<RejectedResult> Rejections);
+    bool ExpectEmpty, long Read, IReadOnlyList<ScanSeen> Scans, IReadOnlyList<RejectedResult> Rejections);
 
 /// <summary>Merges the scans of a staged report, one transaction each. An attempt that is cut short is begun again: what is merged is not merged twice.</summary>
 internal sealed class ImportJob(ImportMerge merge) : IJobHandler<ImportArguments>
@@ -23,8 +23,7 @@ internal sealed class ImportJob(ImportMerge merge) : IJobHandler<ImportArguments
         {
             var merged = await merge.MergeAsync(
                 new StagedScan(
-                    job.Tenant, job.JobId, seen.Scan, seen.Service, seen.Source, seen.Tool, seen.ToolVersion, arguments.Format, arguments.Scope, arguments.ScopeFilter,
-                    seen.Failure, seen.Results, arguments.Digest, arguments.StartedAt, job.CreatedBy, arguments.RuleSet, arguments.WithItems),
+                    job.Tenant, job.JobId, arguments.Format, arguments.Scope, arguments.ScopeFilter, seen, arguments.ExpectEmpty, arguments.Digest, arguments.StartedAt, job.CreatedBy, arguments.RuleSet, arguments.WithItems),
                 connection => job.GuardAsync(connection, cancellation),
                 step => job.ReportAsync(
                     new ImportProgress(arguments.Read, matched + step.Matched, written + step.Written), VulnCenterJson.Default.ImportProgress, cancellation),
@@ -38,7 +37,7 @@ internal sealed class ImportJob(ImportMerge merge) : IJobHandler<ImportArguments
         return JobOutcome.Success(
             new ImportResult(
                 scans.Sum(scan => scan.Observations), scans.Sum(scan => scan.New), scans.Sum(scan => scan.Matched), scans.Sum(scan => scan.Reopened),
-                scans.Sum(scan => scan.Rejected), scans.Sum(scan => scan.FindingsChanged), arguments.RepeatOf, scans, arguments.Rejections,
+                scans.Sum(scan => scan.Rejected), scans.Sum(scan => scan.FindingsChanged), scans.Sum(scan => scan.FindingsFixed), arguments.RepeatOf, scans, arguments.Rejections,
                 arguments.WithItems ? [.. items.OrderBy(item => item.Ordinal).Select(item => item.Item)] : null),
             VulnCenterJson.Default.ImportResult);
     }

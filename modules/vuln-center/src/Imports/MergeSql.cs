@@ -1,8 +1,11 @@
+using Wave16.VulnCenter.Findings;
+
 namespace Wave16.VulnCenter.Imports;
 
 /// <summary>
 /// The statements of a merge, in order. <c>merge_row</c> is the staged report with the finding each result belongs to
-/// (<c>target</c>); <c>merge_change</c> the existing findings that change, one row each, locked in id order.
+/// (<c>target</c>); <c>merge_change</c> the findings it shows that change, <c>merge_gone</c> those it no longer shows, one row each,
+/// locked in id order; <c>settled</c> what the rules make of them (<see cref="SettledSet"/>).
 /// </summary>
 internal static class MergeSql
 {
@@ -10,7 +13,7 @@ internal static class MergeSql
 
     /// <summary>This scan, merged before; or ($9) the same bytes that came at the same time and were merged while this import was under way.</summary>
     public const string Recorded = """
-        select id, new, matched, reopened, rejected, findings_changed, items from vuln_center.scan
+        select id, new, matched, reopened, rejected, findings_changed, fixed, closes_nothing, items from vuln_center.scan
         where tenant = $1 and service = $3 and source = $4
           and (id = $2 or ($9 and report_digest = $5 and scope = $6 and scope_filter is not distinct from $8 and finished_at >= $7))
         order by id <> $2 limit 1
@@ -197,18 +200,57 @@ internal static class MergeSql
     /// <summary>A finding that drifted is known by its new place only: kept, the old keys would later draw in what stands there then.</summary>
     public const string ForgetKeys = "delete from vuln_center.finding_key k using merge_drift d where k.tenant = $1 and k.finding = d.finding";
 
-    /// <summary>$2 statuses that open again when seen, $3 those in which a critical stands at the gate, $4 critical, $5 open.</summary>
+    /// <summary>Findings that the scan shows and changes: $2 statuses that open again when seen.</summary>
     public const string Touched = """
         create temp table merge_change on commit drop as
-        select r.*, f.version as old_version, f.status as old_status, f.gate as old_gate, f.regression as old_regression,
-               f.status = any ($2) as reopened,
-               r.severity = $4 and (case when f.status = any ($2) then $5 else f.status end) = any ($3) as gate
+        select r.*, f.version as old_version, f.status = any ($2) as reopened
         from vuln_center.finding f
         join merge_row r on r.target = f.id
         where f.tenant = $1 and r.representative and not r.is_new
           and (f.status = any ($2) or f.content_hash <> r.content_hash)
         order by f.id
         for update of f
+        """;
+
+    /// <summary>
+    /// Findings that the scan would show if they were still there. $4 statuses to be closed, $5 whether the scan may close
+    /// anything, $6 its filter, $7 its images, $8 kinds, $9 category. Uses finding_by_service.
+    /// </summary>
+    public const string Gone = $"""
+        create temp table merge_gone on commit drop as
+        select f.id as target, f.version as old_version
+        from vuln_center.finding f
+        cross join (
+          select 2 as scope, null::text as failure, null::text as closes_nothing, $6::text as scope_filter, $7::text[] as images, $8::smallint[] as kinds, $9::text as category) s
+        where $5 and f.tenant = $1 and f.service = $2 and f.source = $3 and f.status = any ($4)
+          and not exists (select from merge_row r where r.target = f.id)
+          and {ScanCoverage.Covers}
+        order by f.id
+        for update of f
+        """;
+
+    /// <summary>
+    /// What is to be settled: is it new, is it gone, its id; severity, what decided it, and vector as the scan says; where it
+    /// drifted to; what the feeds say; and the finding as it stands, nulls for a new one.
+    /// </summary>
+    public static readonly string ToSettle = $"""
+        with m as (
+          select target as id, true as is_new, false as is_gone, severity, severity_from, cvss_vector, identifiers, null::text as places
+          from merge_row where is_new and representative
+          union all
+          select c.target, false, false, c.severity, c.severity_from, c.cvss_vector, c.identifiers, d.places
+          from merge_change c left join merge_drift d on d.finding = c.target
+          union all
+          select target, false, true, null, null, null, null, null from merge_gone
+        ), ids as (
+          select m.id, i.name from m, unnest(m.identifiers) as i(name)
+          where exists (select from vuln_center.epss where tenant = $1) or exists (select from vuln_center.kev where tenant = $1)
+        ), {RiskSql.Of}
+        select m.is_new, m.is_gone, m.id, m.severity, m.severity_from, m.cvss_vector, m.places, risk.epss, coalesce(risk.kev, false), {FindingRow.Columns("f")}
+        from m
+        left join risk on risk.id = m.id
+        left join lateral (select * from vuln_center.finding where tenant = $1 and id = m.id and not m.is_new offset 0) f on true
+        order by m.id
         """;
 
     public const string Count = """
@@ -219,24 +261,32 @@ internal static class MergeSql
                  - (select count(*) from merge_change where reopened),
                (select count(*) from merge_change where reopened),
                (select count(*) from merge_change),
+               (select count(*) from merge_gone),
                encode(sha256(convert_to(coalesce((
                  select string_agg(line, E'\n' order by line) from (
                    select target || ':1:new' as line from merge_row where is_new and representative
                    union all
-                   select target || ':' || old_version + 1 || case when reopened then ':reopened' else ':updated' end from merge_change) lines), ''), 'UTF8')), 'hex')
+                   select target || ':' || old_version + 1 || case when reopened then ':reopened' else ':updated' end from merge_change
+                   union all
+                   select target || ':' || old_version + 1 || ':gone' from merge_gone) lines), ''), 'UTF8')), 'hex')
         from merge_row
         """;
 
     public const string InsertFindings = """
         insert into vuln_center.finding (
-          tenant, id, version, service, source, kind, rule, title, severity, severity_from, scan_severity, scan_severity_from, raw_severity, status, status_since, gate,
-          identifiers, component, component_version, purl, fixed_versions, manifest, image, path, line, end_line, resource, url,
-          environments, first_seen, content_hash, audit_hash, detail, code_scope, component_key)
-        select $1, target, 1, $2, $3, kind, rule, title, severity, severity_from, severity, severity_from, raw_severity, $4, $5, severity = $7 and $8,
-          identifiers, component, component_version, purl, fixed_versions, manifest, image, path, line, end_line, resource, url,
-          environments, $5, content_hash, $6, detail, code_scope, component_key
-        from merge_row where is_new and representative
-        order by target
+          tenant, id, version, service, source, kind, rule, title, scan_severity, scan_severity_from, cvss_vector, raw_severity,
+          identifiers, component, component_version, component_key, purl, fixed_versions, manifest, image, path, line, end_line, resource, url,
+          environments, first_seen, content_hash, audit_hash, detail, code_scope,
+          status, status_since, regression, gate, severity, severity_from, cvss_score, epss, kev, ssvc,
+          sla_policy, sla_from, sla_paused, sla_paused_at, sla_warn_at, sla_due_at, sla_warned_at, sla_breached_at)
+        select $1, r.target, s.version, $2, $3, r.kind, r.rule, r.title, r.severity, r.severity_from, r.cvss_vector, r.raw_severity,
+          r.identifiers, r.component, r.component_version, r.component_key, r.purl, r.fixed_versions, r.manifest, r.image, r.path, r.line, r.end_line, r.resource, r.url,
+          r.environments, $4, r.content_hash, $5, r.detail, r.code_scope,
+          s.status, s.status_since, s.regression, s.gate, s.severity, s.severity_from, s.cvss_score, s.epss, s.kev, s.ssvc,
+          s.sla_policy, s.sla_from, s.sla_paused, s.sla_paused_at, s.sla_warn_at, s.sla_due_at, s.sla_warned_at, s.sla_breached_at
+        from merge_row r join settled s on s.id = r.target
+        where r.is_new and r.representative
+        order by r.target
         """;
 
     /// <summary>All keys of new findings, best first, and those of results that did not match by their best key.</summary>
@@ -249,28 +299,29 @@ internal static class MergeSql
         on conflict do nothing
         """;
 
-    public const string UpdateFindings = """
+    public const string UpdateFindings = $"""
         update vuln_center.finding f
-        set version = c.old_version + 1,
-            status = case when c.reopened then $2 else f.status end,
-            status_since = case when c.reopened then $3 else f.status_since end,
-            regression = f.regression or c.reopened,
-            gate = c.gate,
-            rule = c.rule, title = c.title, severity = c.severity, severity_from = c.severity_from, scan_severity = c.severity, scan_severity_from = c.severity_from, raw_severity = c.raw_severity,
-            identifiers = c.identifiers, component = c.component, component_version = c.component_version, purl = c.purl,
+        set {SettledSet.Assignments},
+            rule = c.rule, title = c.title, scan_severity = c.severity, scan_severity_from = c.severity_from, cvss_vector = c.cvss_vector, raw_severity = c.raw_severity,
+            identifiers = c.identifiers, component = c.component, component_version = c.component_version, component_key = c.component_key, purl = c.purl,
             fixed_versions = c.fixed_versions, manifest = c.manifest, image = c.image, path = c.path, line = c.line, end_line = c.end_line,
             resource = c.resource, url = c.url, environments = c.environments, content_hash = c.content_hash, detail = c.detail,
-            code_scope = c.code_scope, component_key = c.component_key,
-            audit_hash = $4
-        from merge_change c
+            code_scope = c.code_scope, audit_hash = $2
+        from merge_change c join settled s on s.id = c.target
         where f.tenant = $1 and f.id = c.target
+        """;
+
+    public const string CloseFindings = $"""
+        update vuln_center.finding f set {SettledSet.Assignments}, audit_hash = $2
+        from merge_gone g join settled s on s.id = g.target
+        where f.tenant = $1 and f.id = g.target
         """;
 
     /// <summary>A result whose bytes the finding already holds is the same observation: it and its decision stand.</summary>
     public const string InsertObservations = """
         with o as (
-          insert into vuln_center.observation (tenant, finding, payload_hash, occurrence, id, scan, pointer, raw_severity)
-          select $1, target, payload_hash, occurrence, observation, $2, pointer, raw_severity from merge_row
+          insert into vuln_center.observation (tenant, finding, payload_hash, occurrence, id, scan, pointer, raw_severity, identity)
+          select $1, target, payload_hash, occurrence, observation, $2, pointer, raw_severity, identity from merge_row
           on conflict do nothing
           returning id
         )
@@ -310,36 +361,17 @@ internal static class MergeSql
               and s.service = $3 and s.source = $4)
         """;
 
-    public const string InsertTransitions = """
-        insert into vuln_center.transition (tenant, finding, version, at, actor, change, from_status, to_status, scan, reason)
-        select $1, target, 1, $2, $3, 'finding.observed', null, $4, $5, null from merge_row where is_new and representative
-        union all
-        select $1, c.target, c.old_version + 1, $2, $3,
-               case when c.reopened then 'finding.seen-again' when d.finding is not null then 'finding.drifted' else 'finding.updated' end,
-               c.old_status, case when c.reopened then $4 else c.old_status end, $5, d.places
-        from merge_change c left join merge_drift d on d.finding = c.target
-        """;
-
     public const string Seen = """
         insert into vuln_center.finding_seen (tenant, finding, scan, at)
         select $1, target, $2, $3 from merge_row where representative
         on conflict (tenant, finding) do update set scan = excluded.scan, at = excluded.at
         """;
 
-    /// <summary>Findings whose status or gate changed: id, version, severity, status, regression, gate, and status and gate before.</summary>
-    public const string Eventful = """
-        select target, 1::bigint, severity, $2::smallint, false, true, $2::smallint, false
-        from merge_row where is_new and representative and severity = $1
-        union all
-        select target, old_version + 1, severity, case when reopened then $2 else old_status end, old_regression or reopened, gate, old_status, old_gate
-        from merge_change where reopened or gate <> old_gate
-        """;
-
     public const string InsertScan = """
         insert into vuln_center.scan (
           tenant, id, import, service, source, tool, tool_version, format, scope, scope_filter, failure, report_digest, started_at, finished_at,
-          new, matched, reopened, rejected, findings_changed, items)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20::json)
+          new, matched, reopened, rejected, findings_changed, fixed, items, closes_nothing, category, images, kinds, repository, commit_id)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21::json, $22, $23, $24, $25::smallint[], $26, $27)
         """;
 
     /// <summary>What became of each result, in the order of the report.</summary>

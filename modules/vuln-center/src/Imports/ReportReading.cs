@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Dedup;
 using Wave16.VulnCenter.Imports.Formats;
@@ -8,11 +9,27 @@ namespace Wave16.VulnCenter.Imports;
 /// <param name="Service">The service whose findings these are.</param>
 /// <param name="WithItems">The answer says for each result what became of it.</param>
 /// <param name="MaxResults">More are refused.</param>
+/// <param name="Kinds">What was looked for, where the caller says so.</param>
+/// <param name="ExpectEmpty">A report without any result means that there is nothing, not that something went wrong.</param>
 /// <param name="Source">Overrides the scanner's own name as the source.</param>
-internal sealed record ImportRequest(string Tenant, string Actor, IReportFormat Format, string Service, string? Source, ScanScope Scope, string? ScopeFilter, bool WithItems, int? MaxResults);
+internal sealed record ImportRequest(string Tenant, string Actor, IReportFormat Format, string Service, string? Source, ScanScope Scope, string? ScopeFilter, bool WithItems, int? MaxResults,
+    IReadOnlyList<FindingKind>? Kinds, bool ExpectEmpty);
 
-/// <summary>One scan found in a report, with the id it will have and the number of its raw results.</summary>
-internal sealed record ScanSeen(Guid Scan, string Service, string Source, string Tool, string? ToolVersion, string? Failure, long Results);
+/// <summary>One scan found in a report, with the id it will have and what it looked at.</summary>
+/// <param name="Results">Raw results, those included that were rejected.</param>
+/// <param name="Unreadable">Results that may have been anything.</param>
+/// <param name="Category">The tool's own name of this run of it, where it has several for one service.</param>
+/// <param name="Kinds">What it looked for, where the report tells; null: everything.</param>
+internal sealed record ScanSeen(
+    Guid Scan, string Service, string Source, string Tool, string? ToolVersion, string? Failure, long Results, long Unreadable = 0, string? Category = null,
+    IReadOnlyList<FindingKind>? Kinds = null, string? Repository = null, string? Commit = null)
+{
+    /// <summary>Repositories of the images it was of, "" for what is none; empty where the results say themselves.</summary>
+    public IReadOnlyList<string> Images { get; init; } = [];
+
+    [JsonIgnore]
+    public short[]? KindNumbers => Kinds is null ? null : [.. Kinds.Select(kind => (short)kind)];
+}
 
 /// <summary>A report that has been read and staged.</summary>
 internal sealed record StagedReport(IReadOnlyList<ScanSeen> Scans, long Read, IReadOnlyList<RejectedResult> Rejections);
@@ -53,7 +70,7 @@ internal sealed class ReportReading(ImportStaging staging)
                     break;
                 case ReportItem.Observed { Observation: var raw } when (raw.Service ?? request.Service) is { Length: > 0 } service:
                     read++;
-                    var scan = ScanOf(service, results: 1);
+                    var scan = ScanOf(service, results: 1, raw.ImageRepository);
                     batch.Add(StagedResult.Of(scan.Service, scan.Source, ordinal++, raw, SourceRules.Default(scan.Source)));
                     break;
                 case ReportItem.Observed { Observation: var raw }:
@@ -90,6 +107,11 @@ internal sealed class ReportReading(ImportStaging staging)
         {
             read++;
             var scan = ScanOf(request.Service.Length > 0 ? request.Service : NoService, results: 1);
+            if (result.Code == RejectionCodes.Unreadable)
+            {
+                scans[(scan.Service, scan.Source)] = scan with { Unreadable = scan.Unreadable + 1 };
+            }
+
             rejected.Add(new StagedRejection(scan.Service, scan.Source, result.Pointer, result.Code, result.Reason));
             if (listed.Count < ListedRejections)
             {
@@ -97,13 +119,25 @@ internal sealed class ReportReading(ImportStaging staging)
             }
         }
 
-        // Several runs of one tool are one scan of a service; it failed if any of them did.
-        ScanSeen ScanOf(string service, int results)
+        // Several runs of one tool are one scan of a service; it failed if any of them did, and covers what all of them did.
+        ScanSeen ScanOf(string service, int results, string? image = null)
         {
             var source = request.Source ?? SourceName(scanner.Tool, request.Format.Name);
+            var image0 = Identifiers.ImageRepository(scanner.Image) ?? "";
             var known = scans.GetValueOrDefault((service, source))
-                ?? new ScanSeen(Guid.CreateVersion7(), service, source, scanner.Tool, scanner.Version, Failure: null, Results: 0);
-            return scans[(service, source)] = known with { Failure = known.Failure ?? scanner.Failure, Results = known.Results + results };
+                ?? new ScanSeen(Guid.CreateVersion7(), service, source, scanner.Tool, scanner.Version, Failure: null, Results: 0, Category: scanner.Run, Repository: scanner.Repository, Commit: scanner.Commit)
+                {
+                    Images = [image0],
+                    Kinds = request.Kinds ?? scanner.Kinds,
+                };
+            return scans[(service, source)] = known with
+            {
+                Failure = known.Failure ?? scanner.Failure,
+                Results = known.Results + results,
+                Category = known.Category == scanner.Run ? known.Category : null,
+                Kinds = request.Kinds ?? (known.Kinds is { } kinds && scanner.Kinds is { } more ? [.. kinds.Union(more)] : null),
+                Images = known.Images.Count == 0 || (image ?? image0) != image0 ? [] : known.Images.Contains(image0) ? known.Images : [.. known.Images, image0],
+            };
         }
     }
 

@@ -16,15 +16,16 @@ alter table vuln_center.finding
   add column suppressed_at      timestamptz,
   add column suppressed_until   timestamptz,
   add column sla_policy         text,         -- name of the policy that gives the deadline; null: no SLA
-  add column sla_from           timestamptz,  -- when the clock was started
+  add column sla_from           timestamptz,  -- when the clock was started: first seen, or open again
   add column sla_paused         interval not null default '0',
   add column sla_paused_at      timestamptz,
   add column sla_warn_at        timestamptz,
   add column sla_due_at         timestamptz,
   add column sla_warned_at      timestamptz,
   add column sla_breached_at    timestamptz;
-update vuln_center.finding set scan_severity = severity, scan_severity_from = severity_from;
-alter table vuln_center.finding alter column scan_severity set not null, alter column scan_severity_from set not null;
+update vuln_center.finding set scan_severity = severity, scan_severity_from = severity_from, sla_from = first_seen;
+alter table vuln_center.finding
+  alter column scan_severity set not null, alter column scan_severity_from set not null, alter column sla_from set not null;
 
 alter table vuln_center.staged
   add column cvss_vector   text,

@@ -1,3 +1,5 @@
+using Wave16.VulnCenter.Contracts;
+
 namespace Wave16.VulnCenter.Imports.Formats;
 
 /// <summary>
@@ -18,6 +20,17 @@ internal abstract record ReportItem
 
         /// <summary>The image as scanned, with tag or digest.</summary>
         public string? Image { get; init; }
+
+        /// <summary>The tool's own name of this run of it, the same every time: SARIF's automation id without what identifies the one run.</summary>
+        public string? Run { get; init; }
+
+        /// <summary>What the scan looked for, where the report tells; null: everything the tool knows.</summary>
+        public IReadOnlyList<FindingKind>? Kinds { get; init; }
+
+        /// <summary>Where the scanned code is kept, and which commit of it was scanned.</summary>
+        public string? Repository { get; init; }
+
+        public string? Commit { get; init; }
 
         /// <summary>How many raw results follow before the next <see cref="ScannerSeen"/>.</summary>
         public int Results { get; init; }

@@ -108,6 +108,7 @@ internal sealed class SarifFormat : IReportFormat
         {
             Version = Bounded.Word(map.Scalar($"{run.Pointer}/tool/driver/semanticVersion") ?? map.Scalar($"{run.Pointer}/tool/driver/version")),
             Category = Bounded.Identity(map.Scalar($"{run.Pointer}/automationDetails/id")),
+            Run = RunOf(Bounded.Identity(map.Scalar($"{run.Pointer}/automationDetails/id"))),
             Results = results,
             Failure = failure,
         };
@@ -199,4 +200,7 @@ internal sealed class SarifFormat : IReportFormat
         }
         return Bounded.Description(justification);
     }
+
+    // SARIF 2.1.0 section 3.17.3: the last part of a hierarchical id is that of the one run.
+    static string? RunOf(string? id) => id?.LastIndexOf('/') is int slash and > 0 ? id[..slash] : id is [.., '/'] or null ? null : id;
 }

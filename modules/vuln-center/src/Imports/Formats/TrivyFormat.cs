@@ -69,9 +69,32 @@ internal sealed class TrivyFormat : IReportFormat
             Category = Bounded.Identity(map.Scalar("/ArtifactName") ?? map.Scalar("/ClusterName")),
             Image = isImage ? Bounded.Identity(map.Scalar("/ArtifactName")) : null,
             Results = map.Sections.Sum(section => section.Count),
+            Kinds = KindsOf(map),
             // Old Trivy wrote null or [] for a clean scan, and so does a pipeline that lost its input.
             Failure = isEmpty ? "The report names neither a target nor a result." : null,
         };
+    }
+
+    // Trivy looks for what --scanners names, and the report tells it only by the results it has.
+    static List<FindingKind>? KindsOf(JsonMap map)
+    {
+        var lists = map.Sections.Where(section => section.Count > 0).Select(section => section.Pointer[(section.Pointer.LastIndexOf('/') + 1)..] switch
+        {
+            "Vulnerabilities" => FindingKind.Sca,
+            "Misconfigurations" => FindingKind.Config,
+            "Secrets" => FindingKind.Secret,
+            _ => FindingKind.License,
+        });
+        var classes = Enumerable.Range(0, map.Length("/Results")).Select(i => map.Scalar($"/Results/{i}/Class") switch
+        {
+            "os-pkgs" or "lang-pkgs" => FindingKind.Sca,
+            "config" => FindingKind.Config,
+            "secret" => FindingKind.Secret,
+            "license" or "license-file" => FindingKind.License,
+            _ => (FindingKind?)null,
+        });
+        List<FindingKind> kinds = [.. lists.Concat(classes.OfType<FindingKind>()).Distinct().Order()];
+        return kinds.Count > 0 ? kinds : null;
     }
 
     ReportItem Read(JsonItem item, JsonSection section, Target target, Occurrences occurrences, ReportContext context)
