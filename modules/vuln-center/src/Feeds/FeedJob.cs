@@ -73,7 +73,7 @@ internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] M
     }
 
     private async IAsyncEnumerable<Guid[]> BatchesAsync(
-        string tenant, IReadOnlyList<(Guid Finding, string Service)>? naming, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
+        string tenant, IReadOnlyList<(Guid Finding, string Service, long? Cell)>? naming, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
     {
         if (naming is not null)
         {
@@ -111,13 +111,13 @@ internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] M
     }
 
     private async IAsyncEnumerable<int> RegroupAsync(
-        JobContext job, IReadOnlyList<(Guid Finding, string Service)> naming, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
+        JobContext job, IReadOnlyList<(Guid Finding, string Service, long? Cell)> naming, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
     {
-        foreach (var service in naming.GroupBy(at => at.Service, at => at.Finding, StringComparer.Ordinal))
+        foreach (var service in naming.Where(at => at.Cell is not null).GroupBy(at => at.Service, at => at.Cell.GetValueOrDefault(), StringComparer.Ordinal))
         {
-            foreach (var batch in service.Chunk(CellBatchSize))
+            foreach (var batch in service.Distinct().Chunk(CellBatchSize))
             {
-                yield return await LockedAsync(job, service.Key, connection => Regrouping.FindingsAsync(connection, job.Tenant, service.Key, batch, cancellation), cancellation);
+                yield return await LockedAsync(job, service.Key, connection => Regrouping.CellsAsync(connection, job.Tenant, service.Key, batch, cancellation), cancellation);
             }
         }
     }
@@ -150,9 +150,9 @@ internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] M
         return changed;
     }
 
-    private async Task<IReadOnlyList<(Guid Finding, string Service)>> NamingAsync(string tenant, IReadOnlyList<string> ids, CancellationToken cancellation)
+    private async Task<IReadOnlyList<(Guid Finding, string Service, long? Cell)>> NamingAsync(string tenant, IReadOnlyList<string> ids, CancellationToken cancellation)
     {
-        List<(Guid, string)> naming = [];
+        List<(Guid, string, long?)> naming = [];
         await using var connection = await database.OpenAsync(cancellation);
         await using var command = Command(
             connection, GroupSql.Naming, new NpgsqlParameter<string> { TypedValue = tenant },
@@ -160,7 +160,7 @@ internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] M
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         while (await reader.ReadAsync(cancellation))
         {
-            naming.Add((reader.GetGuid(0), reader.GetString(1)));
+            naming.Add((reader.GetGuid(0), reader.GetString(1), reader.IsDBNull(2) ? null : reader.GetInt64(2)));
         }
 
         return naming;

@@ -12,8 +12,8 @@ internal static class GroupSql
         """;
 
     /// <summary>
-    /// What a merge has to group anew: cells of findings that are new or changed in which another source has findings too, and
-    /// grouped findings that changed. Nothing where the service has one source. Uses scan_by_source and finding_by_component_key.
+    /// What a merge has to group anew: cells of findings that are new or changed in which another source has findings too or
+    /// somebody linked one to elsewhere, and grouped findings that changed. Nothing where the service has one source. Uses scan_by_source and finding_by_component_key.
     /// </summary>
     public const string Merged = $"""
         with changed as materialized (
@@ -25,11 +25,10 @@ internal static class GroupSql
           where f.component_key is not null and cardinality(f.identifiers) > 0
             and exists (select from vuln_center.scan s where s.tenant = $1 and s.service = $2 and s.source <> $3)
         )
-        select cell, null::uuid from cell c
-        where exists (
-          select from vuln_center.finding f
-          where f.tenant = $1 and f.service = $2 and {Cell} = c.cell and f.component_key is not null and f.source <> $3
-          offset 0)
+        select distinct c.cell, null::uuid from cell c
+        join vuln_center.finding f on f.tenant = $1 and f.service = $2 and f.component_key is not null and {Cell} = c.cell
+        left join vuln_center.group_member m on m.tenant = $1 and m.finding = f.id
+        where f.source <> $3 or m.finding is not null
         union all
         select null, m.finding from changed c join vuln_center.group_member m on m.tenant = $1 and m.finding = c.id
         """;
@@ -73,8 +72,13 @@ internal static class GroupSql
 
     public const string Services = "select distinct service from vuln_center.finding where tenant = $1 and component_key is not null order by service";
 
-    /// <summary>Findings that name one of the ids. Uses finding_by_identifier.</summary>
-    public const string Naming = "select id, service from vuln_center.finding where tenant = $1 and identifiers && $2 order by service, id";
+    /// <summary>Findings that name one of the ids, with their cells. Uses finding_by_identifier.</summary>
+    public const string Naming = $"select f.id, f.service, {Cell} from vuln_center.finding f where f.tenant = $1 and f.identifiers && $2";
+
+    /// <summary>For a neighbourhood of many components, which the planner knows nothing of yet: it must hash, not loop over the service for each of them.</summary>
+    public const string JoinByHash = "select set_config('enable_nestloop', 'off', true)";
+
+    public const string JoinFreely = "select set_config('enable_nestloop', 'on', true)";
 
     /// <summary>$2 groups that end; $3 findings that are in none now; $4 groups with $5 by hand, in service $6; $7 findings, their groups $8 and links $9, each a text of lines.</summary>
     public const string Write = """

@@ -9,6 +9,9 @@ namespace Wave16.VulnCenter.Groups;
 /// </summary>
 internal static class Regrouping
 {
+    /// <summary>From so many on, a service's findings are read as a whole.</summary>
+    private const int Many = 200;
+
     /// <summary>Before a merge's findings are written.</summary>
     /// <returns>For <see cref="AfterMergeAsync"/>: neighbourhoods that findings leave.</returns>
     public static async Task<List<long>> BeforeMergeAsync(NpgsqlConnection connection, string tenant, CancellationToken cancellation)
@@ -32,6 +35,7 @@ internal static class Regrouping
     {
         List<long> cells = [.. left];
         List<Guid> findings = [];
+        await ExecuteAsync(connection, GroupSql.JoinByHash, cancellation);
         await using (var command = Command(connection, GroupSql.Merged, tenant))
         {
             command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = service });
@@ -50,6 +54,7 @@ internal static class Regrouping
             }
         }
 
+        await ExecuteAsync(connection, GroupSql.JoinFreely, cancellation);
         return await NeighbourhoodAsync(connection, tenant, service, cells, findings, cancellation);
     }
 
@@ -89,12 +94,14 @@ internal static class Regrouping
         {
             whole.UnionWith(cells);
             asked.UnionWith(findings);
+            await ExecuteAsync(connection, cells.Count + findings.Count > Many ? GroupSql.JoinByHash : GroupSql.JoinFreely, cancellation);
             var fresh = (await NodesAsync(connection, tenant, service, [.. cells], [.. findings], cancellation)).Where(found => known.TryAdd(found.Node.Finding, found)).ToList();
             var mates = await MatesAsync(connection, tenant, fresh, cancellation);
             cells = [.. fresh.Select(found => found.Cell).OfType<long>().Where(cell => !whole.Contains(cell)).Distinct()];
             findings = [.. mates.Where(mate => !known.ContainsKey(mate) && !asked.Contains(mate))];
         }
 
+        await ExecuteAsync(connection, GroupSql.JoinFreely, cancellation);
         return known;
     }
 
@@ -210,6 +217,12 @@ internal static class Regrouping
         p.Add(new NpgsqlParameter<string[]> { TypedValue = [.. links], NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Text });
         await command.ExecuteNonQueryAsync(cancellation);
         return written.Count + ended.Length;
+    }
+
+    private static async Task ExecuteAsync(NpgsqlConnection connection, string sql, CancellationToken cancellation)
+    {
+        await using var command = new NpgsqlCommand(sql, connection);
+        await command.ExecuteNonQueryAsync(cancellation);
     }
 
     private static NpgsqlCommand Command(NpgsqlConnection connection, string sql, string tenant)
