@@ -11,7 +11,7 @@ set -euo pipefail
 url=${WAVE16_URL:-http://localhost:5016}
 service=${SERVICE:-shop-api}
 report=${1:-$(dirname "$0")/../modules/vuln-center/fixtures/trivy-shop-api.json}
-format=${2:-}
+format=${2:-auto}
 
 say() { printf '\n== %s\n' "$*"; }
 die() { printf '%s\n' "$*" >&2; exit 1; }
@@ -38,15 +38,6 @@ call() {
 }
 
 [ -f "$report" ] && [ -r "$report" ] || die "Cannot read $report"
-if [ -z "$format" ]; then
-  # What the three write near their beginning; say it as the second argument where this is wrong.
-  case "$report:$(head -c 20000 "$report" | tr -d ' \n\r\t\0')" in
-    *.sarif:* | *'"runs":['*) format=sarif ;;
-    *'"matches":['*) format=grype ;;
-    *'"schemaVersion":'* | *'"findings":['*) format=generic ;;
-    *) format=trivy ;;
-  esac
-fi
 token=""
 curl -sS -o /dev/null "$url/alive" 2>/dev/null || die "Nothing answers at $url. Start it: dotnet run --project Wave16.Standalone"
 

@@ -10,6 +10,38 @@ public sealed class ClientTests(VulnCenterHost host) : IClassFixture<VulnCenterH
     private static readonly Dictionary<string, string> Trivy = new(StringComparer.Ordinal) { ["format"] = "trivy", ["service"] = "shop api&co" };
 
     [Fact]
+    public async Task The_client_sets_findings_aside_rates_and_assigns_them_and_changes_what_they_are_judged_by()
+    {
+        using var http = await host.OperatorAsync("client-life");
+        var client = new VulnCenterClient(http);
+        var cancellation = TestContext.Current.CancellationToken;
+        await using var report = File.OpenRead(VulnCenterCalls.Fixture("trivy-shop-api.json"));
+        await ImportAsync(client, report);
+        var page = await client.ListAsync(new Dictionary<string, string> { ["limit"] = "3" }, cancellation);
+        var id = page.Items[0].Id;
+
+        await client.SuppressAsync(id, 1, new SuppressionChange(SuppressionKind.RiskAccepted, "until the release", DateTimeOffset.UtcNow.AddDays(9)), cancellation);
+        await client.LiftSuppressionAsync(id, 2, "released & done", cancellation);
+        await client.OverrideSeverityAsync(id, 3, new SeverityChange(Severity.Low, "test code"), cancellation);
+        await client.RestoreSeverityAsync(id, 4, "it ships", cancellation);
+        var assigned = await client.AssignAsync(id, 5, new AssigneeChange("team-shop"), cancellation);
+        Assert.Equal(("team-shop", 6L, "released & done"), (assigned.Finding.Assignee, assigned.Finding.Version, assigned.History.Single(step => step.Change == "finding.suppression-lifted").Reason));
+
+        var triaged = await client.ChangeStatusesAsync(new BulkStatusChange([.. page.Items.Select(finding => new BulkItem(finding.Id))], FindingStatus.Triaged), cancellation: cancellation);
+        var aside = await client.SuppressAsync(
+            new BulkSuppressionChange([new BulkItem(page.Items[1].Id)], SuppressionKind.FalsePositive, "not ours", DateTimeOffset.UtcNow.AddDays(1)), cancellation: cancellation);
+        Assert.Equal((3, 0, 1), (triaged.Done, triaged.Refused, aside.Done));
+
+        var sla = await client.PutSlaPoliciesAsync((await client.GetSlaPoliciesAsync(cancellation)).Version, new SlaPolicies("cisa-bod"), cancellation);
+        await client.PutGatePolicyAsync((await client.GetGatePolicyAsync(cancellation)).Version, GatePolicy.Default with { Epss = 0.9 }, cancellation);
+        var service = await client.PutServiceAsync("shop api&co", 0, new ServiceProfile("gold"), cancellation);
+        Assert.Equal(("gold", 1L), ((await client.GetServiceAsync("shop api&co", cancellation)).Profile.Tier, service.Version));
+        Assert.Equal("SLA policy 1", (await client.GetRecomputationAsync(sla.Recomputation?.Id ?? Guid.Empty, cancellation)).Why ?? "SLA policy 1");
+        var stale = await Assert.ThrowsAsync<VulnCenterException>(() => client.AssignAsync(id, 1, new AssigneeChange(null), cancellation));
+        Assert.Equal(HttpStatusCode.PreconditionFailed, stale.Status);
+    }
+
+    [Fact]
     public async Task The_client_imports_a_report_moves_its_worst_finding_through_its_life_and_imports_it_again()
     {
         using var http = await host.OperatorAsync("client");

@@ -57,6 +57,7 @@ public sealed record FindingLocation(string? Path, int? Line, int? EndLine, stri
 
 /// <summary>A finding with everything that is known of it.</summary>
 /// <param name="OtherLocations">Where else the same result stands, as some SARIF tools say; at most 100.</param>
+/// <param name="Code">Null for what stands in no file.</param>
 /// <param name="Group">Findings of other sources that are the same problem; null when there are none.</param>
 public sealed record FindingDetail(
     Finding Finding,
@@ -71,10 +72,23 @@ public sealed record FindingDetail(
     IReadOnlyList<Transition> History,
     IReadOnlyList<Evidence> Evidence,
     IReadOnlyList<FindingLocation> OtherLocations,
+    CodeLink? Code,
     FindingGroup? Group = null);
 
-/// <summary>A CVSS vector as the scanner reported it; <paramref name="Score"/> is the scanner's.</summary>
-public sealed record ReportedScore(string Version, string Vector, decimal? Score, string Origin);
+/// <summary>Where the code is that a finding stands in.</summary>
+/// <param name="Repository">As the last scan names it, else as the service's profile does; null when neither does.</param>
+/// <param name="Commit">That the last scan was of.</param>
+/// <param name="StartLine">1-based.</param>
+/// <param name="Link">To the lines, where the repository's host is known to have such links; null otherwise.</param>
+public sealed record CodeLink(string? Repository, string? Commit, string Path, int? StartLine, int? EndLine, string? Link);
+
+/// <summary>A CVSS vector as the scanner reported it.</summary>
+/// <param name="Score">The scanner's own: recorded, not trusted.</param>
+/// <param name="Origin">Who scored it: <c>nvd</c>, <c>redhat</c> …; empty when not said.</param>
+/// <param name="Computed">What the vector gives; null when it is none.</param>
+/// <param name="Differs">The scanner's score is none that its vector gives.</param>
+/// <param name="Fault">Why the vector is none, and from which character on; it then decides nothing.</param>
+public sealed record ReportedScore(string Version, string Vector, decimal? Score, string Origin, decimal? Computed = null, bool Differs = false, string? Fault = null);
 
 /// <summary>One raw result of a report.</summary>
 /// <param name="PayloadHash">SHA-256 of the raw result's bytes (keyed when they can hold a secret), 64 lower-case hexadecimal digits.</param>

@@ -15,6 +15,7 @@ public sealed record ImportProgress(long Read, long Matched, long Written);
 /// <param name="RepeatOf">The scan whose report was byte for byte the same.</param>
 /// <param name="Rejections">The first 1,000; all of them are decisions of the scan.</param>
 /// <param name="Items">For <c>POST /findings</c> only: one per finding sent, in order.</param>
+/// <param name="Format">What the report was read as: with <c>format=auto</c> what was seen.</param>
 public sealed record ImportResult(
     long Observations,
     long New,
@@ -26,7 +27,8 @@ public sealed record ImportResult(
     Guid? RepeatOf,
     IReadOnlyList<ScanResult> Scans,
     IReadOnlyList<RejectedResult> Rejections,
-    IReadOnlyList<ImportedItem>? Items);
+    IReadOnlyList<ImportedItem>? Items,
+    string? Format = null);
 
 /// <summary>The part of an import that concerns one service. <c>New</c> results each made a finding.</summary>
 /// <param name="ClosesNothing">Why a scan that is said to be complete closed nothing; null when it could have.</param>

@@ -5,12 +5,14 @@ using Wave16.Platform.Neighbours;
 using Wave16.Platform.Retention;
 using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Cvss;
 using Wave16.VulnCenter.Feeds;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Gates;
 using Wave16.VulnCenter.Groups;
 using Wave16.VulnCenter.Imports;
 using Wave16.VulnCenter.Policies;
+using Wave16.VulnCenter.Ssvc;
 
 namespace Wave16.VulnCenter;
 
@@ -65,6 +67,8 @@ public sealed class VulnCenterModule : IModule
         app.MapFindings();
         app.MapPolicies();
         app.MapImports();
+        app.MapCvss();
+        app.MapSsvc();
         app.MapFeeds();
         app.MapGroups();
     }

@@ -1,5 +1,4 @@
 using System.Net;
-using Wave16.VulnCenter.Contracts;
 
 namespace Wave16.VulnCenter.Tests.Groups;
 

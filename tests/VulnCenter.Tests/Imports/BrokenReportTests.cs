@@ -15,6 +15,9 @@ public sealed class BrokenReportTests
 
         for (var length = 0; length <= end; length += step)
         {
+            // Lines cut off between two of them are a shorter report.
+            if (Reports.IsLines(file) && length > 0 && (bytes[length] == '\n' || bytes[length - 1] == '\n'))
+                continue;
             var yielded = 0;
             var reader = ReportFormats.Find(format);
             Assert.NotNull(reader);
@@ -78,7 +81,9 @@ public sealed class BrokenReportTests
             foreach (var other in ReportFormats.All.Where(other => other.Name != format))
             {
                 var refused = await Assert.ThrowsAsync<ReportFormatException>(() => Reports.ReadAsync(other.Name, Reports.Bytes(file)));
-                Assert.True(refused.Code is ReportFormatException.Foreign or ReportFormatException.WrongType, $"{file} as {other.Name}: {refused.Code}");
+                Assert.True(
+                    refused.Code is ReportFormatException.Foreign or ReportFormatException.WrongType || (Reports.IsLines(file) && refused.Code == ReportFormatException.Malformed),
+                    $"{file} as {other.Name}: {refused.Code}");
             }
         }
     }
@@ -113,7 +118,7 @@ public sealed class BrokenReportTests
         var nested = string.Concat(Enumerable.Repeat(open == '{' ? "{\"a\":" : "[", 10_000)) + "1" + new string(close, 10_000);
 
         var inResult = await Reports.RefusedAsync("trivy", Reports.Trivy($$"""{"VulnerabilityID":"CVE-2024-1000","PkgName":"a","Custom":{{nested}}}"""));
-        var elsewhere = await Reports.RefusedAsync("trivy", $$"""{"Metadata":{{nested}}}""");
+        var elsewhere = await Reports.RefusedAsync("trivy", $$"""{"Layers":{{nested}}}""");
 
         Assert.Equal((ReportFormatException.TooDeep, ReportFormatException.TooDeep), (inResult.Code, elsewhere.Code));
         Assert.Equal("/Results/0/Vulnerabilities/0", inResult.Pointer);

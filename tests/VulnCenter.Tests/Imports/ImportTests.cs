@@ -30,6 +30,18 @@ public sealed class ImportTests(VulnCenterHost host) : IClassFixture<VulnCenterH
     [InlineData("sarif", "codeql-shop-api.sarif")]
     [InlineData("sarif", "gitleaks.sarif")]
     [InlineData("generic", "generic-red-team.json")]
+    [InlineData("cyclonedx", "cyclonedx-shop-api.json")]
+    [InlineData("gitleaks", "gitleaks-v8.json")]
+    [InlineData("gitleaks", "gitleaks-v7.json")]
+    [InlineData("npm-audit", "npm-audit-6.json")]
+    [InlineData("npm-audit", "npm-audit-7.json")]
+    [InlineData("nuclei", "nuclei-shop.jsonl")]
+    [InlineData("openvex", "openvex-shop-api.json")]
+    [InlineData("osv-scanner", "osv-shop-api.json")]
+    [InlineData("semgrep", "semgrep-shop-api.json")]
+    [InlineData("snyk", "snyk-projects.json")]
+    [InlineData("snyk", "snyk-container.json")]
+    [InlineData("zap", "zap-shop.json")]
     public async Task Every_raw_result_is_accounted_for_and_importing_again_changes_nothing(string format, string file)
     {
         var tenant = $"conserve-{file}";

@@ -12,9 +12,23 @@ internal static class Reports
     [
         ("trivy", "trivy-shop-api.json"), ("trivy", "trivy-legacy.json"), ("grype", "grype-shop-api.json"),
         ("sarif", "codeql-shop-api.sarif"), ("sarif", "gitleaks.sarif"), ("generic", "generic-red-team.json"),
+        ("cyclonedx", "cyclonedx-shop-api.json"), ("gitleaks", "gitleaks-v8.json"), ("gitleaks", "gitleaks-v7.json"),
+        ("npm-audit", "npm-audit-6.json"), ("npm-audit", "npm-audit-7.json"), ("nuclei", "nuclei-shop.jsonl"), ("nuclei", "nuclei-export.json"),
+        ("openvex", "openvex-shop-api.json"), ("osv-scanner", "osv-shop-api.json"), ("semgrep", "semgrep-shop-api.json"),
+        ("snyk", "snyk-projects.json"), ("snyk", "snyk-container.json"), ("zap", "zap-shop.json"),
     ];
 
     public static TheoryData<string, string> Fixtures => [.. Good.Select(report => new TheoryDataRow<string, string>(report.Format, report.File))];
+
+    /// <summary>Whether a fixture is JSON Lines: values that are read as if they were the elements of one array.</summary>
+    public static bool IsLines(string fixture) => fixture.EndsWith(".jsonl", StringComparison.Ordinal);
+
+    /// <summary>A fixture as one JSON document, to which the pointers into it apply.</summary>
+    public static string Json(string fixture)
+    {
+        var text = Encoding.UTF8.GetString(Bytes(fixture));
+        return IsLines(fixture) ? $"[{string.Join(',', text.Split('\n', StringSplitOptions.RemoveEmptyEntries))}]" : text;
+    }
 
     public static byte[] Bytes(string fixture) => File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "fixtures", fixture));
 
@@ -53,4 +67,11 @@ internal static class Reports
     /// <summary>A normalized report.</summary>
     public static string Generic(params string[] findings) =>
         $$"""{"schemaVersion":"1","source":"red-team","findings":[{{string.Join(',', findings)}}]}""";
+}
+
+/// <summary>A report that arrives one byte at a time.</summary>
+internal sealed class DripStream(byte[] content) : MemoryStream(content)
+{
+    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
+        base.ReadAsync(buffer[..Math.Min(1, buffer.Length)], cancellationToken);
 }

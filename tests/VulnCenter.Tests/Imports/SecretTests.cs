@@ -17,6 +17,16 @@ public sealed class SecretTests
     [InlineData("sarif", "gitleaks.sarif", "dev@shop.example")]
     [InlineData("sarif", "codeql-shop-api.sarif", "pa55-w0rd")]
     [InlineData("generic", "generic-red-team.json", "4f9a0c7b")]
+    [InlineData("gitleaks", "gitleaks-v8.json", "AKIAFAKE")]
+    [InlineData("gitleaks", "gitleaks-v8.json", "q7RkFake")]
+    [InlineData("gitleaks", "gitleaks-v8.json", "nothing-names-a-rule-here")]
+    [InlineData("gitleaks", "gitleaks-v8.json", "robin@shop.example")]
+    [InlineData("gitleaks", "gitleaks-v7.json", "fake-xoxb")]
+    [InlineData("nuclei", "nuclei-shop.jsonl", "fake-nuclei-token")]
+    [InlineData("nuclei", "nuclei-shop.jsonl", "fake-autumn")]
+    [InlineData("semgrep", "semgrep-shop-api.json", "FAKEkey0099")]
+    [InlineData("semgrep", "semgrep-shop-api.json", "winter-shop")]
+    [InlineData("semgrep", "semgrep-shop-api.json", "requires login")]
     public async Task Nothing_of_a_secret_beyond_four_characters_is_kept(string format, string file, string part)
     {
         var bytes = Reports.Bytes(file);

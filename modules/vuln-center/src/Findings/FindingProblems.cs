@@ -12,10 +12,13 @@ internal static class FindingProblems
     public const string NotSuppressed = "finding.not-suppressed";
     public const string NotOverridden = "finding.severity-not-overridden";
     public const string UnknownFormat = "import.unknown-format";
+    public const string UnrecognisedFormat = "import.unrecognised-format";
+    public const string AmbiguousFormat = "import.ambiguous-format";
     public const string ReportUnreadable = "import.report-unreadable";
     public const string ReportTooLarge = "import.report-too-large";
     public const string UnsupportedEncoding = "import.unsupported-encoding";
     public const string ImportFinished = "import.finished";
+    public const string TooManyVectors = "cvss.too-many-vectors";
     public const string FeedUnreadable = "feed.unreadable";
     public const string FeedOlder = "feed.older";
     public const string FeedShrunk = "feed.shrunk";
@@ -32,10 +35,13 @@ internal static class FindingProblems
         new(NotSuppressed, 409, "The finding is not suppressed"),
         new(NotOverridden, 409, "The finding's severity is not overridden"),
         new(UnknownFormat, 400, "Unknown report format"),
+        new(UnrecognisedFormat, 422, "No format recognises the report"),
+        new(AmbiguousFormat, 422, "More than one format recognises the report"),
         new(ReportUnreadable, 422, "The report cannot be read"),
         new(ReportTooLarge, 413, "The report is too large"),
         new(UnsupportedEncoding, 415, "The report's encoding is not supported"),
         new(ImportFinished, 409, "The import is finished"),
+        new(TooManyVectors, 413, "The request holds more than is scored at once"),
         new(FeedUnreadable, 422, "The feed cannot be read"),
         new(FeedOlder, 409, "The feed is older than the one held"),
         new(FeedShrunk, 409, "The feed has lost most of its entries"),

@@ -2,7 +2,9 @@ using System.Text.Json;
 using Npgsql;
 using Wave16.Platform.Store;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Cvss;
 using Wave16.VulnCenter.Groups;
+using Wave16.VulnCenter.Imports.Formats;
 
 namespace Wave16.VulnCenter.Findings;
 
@@ -136,7 +138,12 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         await using var batch = new NpgsqlBatch(connection);
         foreach (var sql in (string[])
         [
-            $"select {Columns}, f.detail, f.raw_severity {From} where f.tenant = $1 and f.id = $2",
+            $"""
+            select {Columns}, f.detail, f.raw_severity, coalesce(l.repository, p.repository), l.commit_id {From}
+            left join vuln_center.scan l on l.tenant = f.tenant and l.id = s.scan
+            left join vuln_center.service p on p.tenant = f.tenant and p.name = f.service
+            where f.tenant = $1 and f.id = $2
+            """,
             $"""
             select o.id, o.scan, o.payload_hash, o.pointer, o.raw_severity, s.finished_at
             from vuln_center.observation o join vuln_center.scan s on s.tenant = o.tenant and s.id = o.scan
@@ -168,6 +175,7 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         var content = JsonSerializer.Deserialize(reader.GetString(44), VulnCenterJson.Default.FindingContent)
             ?? throw new InvalidOperationException($"Finding {id} has no content.");
         var rawSeverity = Text(reader, 45);
+        var code = CodeLinks.Of(finding.Location, Text(reader, 46), Text(reader, 47));
 
         List<Observation> observations = [];
         await reader.NextResultAsync(cancellation);
@@ -204,8 +212,21 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         }
 
         return new FindingDetail(
-            finding, content.Description, rawSeverity, content.Cvss, content.Cwes, content.References, content.SecretPreview, observations, decisions, history, evidence,
-            [.. (content.OtherLocations ?? []).Select(place => new FindingLocation(place.Path, place.Line, place.EndLine, Resource: null, Url: null))]);
+            finding, content.Description, rawSeverity, [.. content.Cvss.Select(Assess)], content.Cwes, content.References, content.SecretPreview, observations, decisions, history, evidence,
+            [.. (content.OtherLocations ?? []).Select(place => new FindingLocation(place.Path, place.Line, place.EndLine, Resource: null, Url: null))],
+            code);
+    }
+
+    private static ReportedScore Assess(ReportedScore reported)
+    {
+        var (vector, fault) = CvssVector.Read(reported.Vector);
+        var assessed = new AssessedCvss(new ReportedCvss(reported.Version, reported.Vector, reported.Score, reported.Origin), vector?.Score(), fault);
+        return reported with
+        {
+            Computed = assessed.Scores?.Overall,
+            Differs = assessed.ScoreDiffers,
+            Fault = fault is null ? null : $"{fault.Reason} (at character {fault.Position.ToString(System.Globalization.CultureInfo.InvariantCulture)})",
+        };
     }
 
     public async Task<string?> TitleAsync(string tenant, Guid id, CancellationToken cancellation)

@@ -20,6 +20,9 @@ internal sealed record FindingState
     /// <summary>The vector that decides, normalised; null where none does.</summary>
     public string? CvssVector { get; init; }
 
+    /// <summary>One of its references is an exploit.</summary>
+    public bool Exploit { get; init; }
+
     /// <summary>An analyst's word, before everything else.</summary>
     public SeverityOverride? Override { get; init; }
 

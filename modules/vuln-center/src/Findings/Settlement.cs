@@ -1,5 +1,7 @@
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Cvss;
 using Wave16.VulnCenter.Policies;
+using Wave16.VulnCenter.Ssvc;
 
 namespace Wave16.VulnCenter.Findings;
 
@@ -17,9 +19,26 @@ internal static class Settlement
         return rated with { Gate = policies.Gate.Surfaces(rated), Sla = Run(before, rated, policies.Sla, now) };
     }
 
-    private static FindingState Rate(FindingState f, FindingPolicies policies) => f.Override is { } analyst
-        ? f with { Severity = analyst.Severity, SeverityFrom = "override" }
-        : f with { Severity = f.ScanSeverity, SeverityFrom = f.ScanSeverityFrom };
+    private static FindingState Rate(FindingState f, FindingPolicies policies)
+    {
+        var (severity, from, score) = (f.ScanSeverity, f.ScanSeverityFrom, (decimal?)null);
+        var vector = f.CvssVector is { } text ? CvssVector.Read(text).Vector : null;
+        if (vector is not null)
+        {
+            var concerned = policies.CvssEnvironment?.Concerns(vector.Version) == true;
+            var scores = (concerned && policies.CvssEnvironment is { } environment ? vector.With(environment) : vector).Score();
+            (severity, score) = (scores.Severity, scores.Overall);
+            from = concerned ? $"{from}/environmental" : from;
+        }
+
+        return f with
+        {
+            Severity = f.Override?.Severity ?? severity,
+            SeverityFrom = f.Override is null ? from : "override",
+            CvssScore = score,
+            Ssvc = SsvcInputs.Of(vector, f.Kev, f.Exploit, policies.Mission).Decision,
+        };
+    }
 
     private static SlaClock Run(FindingState? before, FindingState after, SlaPolicy? policy, DateTimeOffset now)
     {

@@ -16,13 +16,15 @@ namespace Wave16.VulnCenter.Imports;
 
 /// <summary>Query parameters of <c>POST /findings/imports</c>.</summary>
 internal sealed record ImportQuery(
-    [property: FromQuery(Name = "format"), Description("Name of the report's format; GET /findings/formats lists them.")] string? Format,
+    [property: FromQuery(Name = "format"), Description("Name of the report's format; GET /findings/formats lists them. auto (default): seen from the report, and told in the result.")] string? Format,
     [property: FromQuery(Name = "service"), Description("The service that was scanned. Optional where the findings name theirs.")] string? Service,
     [property: FromQuery(Name = "source"), Description("Name of the source; the scanner's own name unless given.")] string? Source,
     [property: FromQuery(Name = "scope"), Description("complete: this source scanned all of the service; partial (default): only some of it.")] string? Scope,
     [property: FromQuery(Name = "scopeFilter"), Description("What a complete scan was limited to: path:src/web, image:registry.example/shop/api or host:shop.example; without a prefix a path or an image.")] string? ScopeFilter,
     [property: FromQuery(Name = "kinds"), Description("What a complete scan looked for, comma-separated: sca, sast, dast, secret, config, license. Of the others it says nothing. Everything, or what the report tells, unless given.")] string? Kinds,
     [property: FromQuery(Name = "expectEmpty"), Description("true: a complete scan without any result closes what it does not show. Otherwise it is taken for one that went wrong.")] bool? ExpectEmpty,
+    [property: FromQuery(Name = "repository"), Description("Where the scanned code is kept, where the report does not say.")] string? Repository,
+    [property: FromQuery(Name = "commit"), Description("Which commit of it was scanned.")] string? Commit,
     [property: FromQuery(Name = "wait"), Description("Seconds to wait for the result before answering 202.")] int? Wait);
 
 /// <summary>A format and its severity mapping.</summary>
@@ -39,7 +41,7 @@ internal static class ImportEndpoints
     private const int NameLength = 200;
 
     // What is misspelt or said twice would change what the import means without anybody noticing.
-    private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase) { "format", "service", "source", "scope", "scopeFilter", "kinds", "expectEmpty", "wait" };
+    private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase) { "format", "service", "source", "scope", "scopeFilter", "kinds", "expectEmpty", "repository", "commit", "wait" };
 
     public static void MapImports(this IEndpointRouteBuilder app)
     {
@@ -50,15 +52,15 @@ internal static class ImportEndpoints
         findings.MapPost("/imports", ImportAsync).RequireScope(VulnCenterScopes.Import)
             .WithName("ImportReport").WithSummary("Import a scanner's own report")
             .WithDescription("The body is the report as the scanner wrote it, plain or with Content-Encoding gzip or zstd. 200 with what it changed, or 202 and where to ask.")
-            .TakesReports("application/json", "application/octet-stream", CurlsOwn);
+            .TakesReports("application/json", "application/xml", "text/xml", "text/csv", "application/octet-stream", CurlsOwn);
         findings.MapGet("/imports/{id:guid}", GetAsync).RequireScope(VulnCenterScopes.Read)
             .WithName("GetImport").WithSummary("Progress and result of an import");
         findings.MapDelete("/imports/{id:guid}", CancelAsync).RequireScope(VulnCenterScopes.Import)
             .WithName("CancelImport").WithSummary("Cancel an import that has not finished");
         findings.MapGet("/formats", Formats).RequireScope(VulnCenterScopes.Read)
-            .WithName("ListFormats").WithSummary("Report formats with their severity mappings");
+            .WithName("ListFormats").WithSummary("Report formats, and sources of people's findings, with their severity mappings");
         findings.MapGet("/formats/{format}", Format).RequireScope(VulnCenterScopes.Read)
-            .WithName("GetFormat").WithSummary("A report format with its severity mapping");
+            .WithName("GetFormat").WithSummary("A report format, or a source of people's findings, with its severity mapping");
     }
 
     private static void TakesReports(this RouteHandlerBuilder endpoint, string contentType, params string[] others) => endpoint
@@ -86,7 +88,7 @@ internal static class ImportEndpoints
 
         var request = new ImportRequest(
             caller.Tenant, caller.Subject, format, query.Service ?? "", query.Source, scope, query.ScopeFilter, WithItems: maxResults is not null, maxResults,
-            kinds, query.ExpectEmpty ?? false);
+            kinds, query.ExpectEmpty ?? false, query.Repository, query.Commit);
         var spool = await intake.ReceiveAsync(http, caller.Tenant, cancellation);
         return Idempotent.Once(spool.Digest, async (command, cancel) =>
         {
@@ -117,7 +119,7 @@ internal static class ImportEndpoints
             var import => TypedResults.Ok(import),
         };
 
-    private static Ok<IReadOnlyList<ReportFormatView>> Formats() => TypedResults.Ok<IReadOnlyList<ReportFormatView>>([.. ReportFormats.All.Select(View)]);
+    private static Ok<IReadOnlyList<ReportFormatView>> Formats() => TypedResults.Ok<IReadOnlyList<ReportFormatView>>([.. ReportFormats.All.Concat(PeopleSources.All).Select(View)]);
 
     private static Results<Ok<ReportFormatView>, RefusalResult> Format(string format) =>
         ReportFormats.Find(format) is { } known ? TypedResults.Ok(View(known)) : new Refusal(ProblemCodes.NotFound.Code, $"There is no format {format}.").ToResult();
@@ -125,13 +127,14 @@ internal static class ImportEndpoints
     private static ReportFormatView View(IReportFormat format) =>
         new(format.Name, format.Title, format.Versions, [.. format.Severities.Select(mapping => new SeverityMappingView(mapping.Raw, mapping.Severity))]);
 
-    private static Refusal? Validate(ImportQuery query, IQueryCollection raw, bool needsService, out IReportFormat format, out ScanScope scope, out IReadOnlyList<FindingKind>? kinds)
+    private static Refusal? Validate(ImportQuery query, IQueryCollection raw, bool needsService, out IReportFormat? format, out ScanScope scope, out IReadOnlyList<FindingKind>? kinds)
     {
         List<FieldError> errors = [];
-        var found = ReportFormats.Find(query.Format ?? "");
-        if (found is null)
+        var isAuto = query.Format is null || string.Equals(query.Format, ReportFormats.Auto, StringComparison.OrdinalIgnoreCase);
+        format = ReportFormats.Find(query.Format ?? "");
+        if (format is null && !isAuto)
         {
-            errors.Add(FieldError.Query("format", $"must be one of {string.Join(", ", ReportFormats.All.Select(known => known.Name))}"));
+            errors.Add(FieldError.Query("format", $"must be auto or one of {string.Join(", ", ReportFormats.All.Concat(PeopleSources.All).Select(known => known.Name))}"));
         }
 
         if (query.Service is { } service ? !IsName(service) : needsService)
@@ -153,6 +156,14 @@ internal static class ImportEndpoints
         if (query.ScopeFilter is { } filter && !IsName(filter))
         {
             errors.Add(FieldError.Query("scopeFilter", $"must be 1 to {NameLength} characters, without control characters"));
+        }
+
+        foreach (var (name, value) in new[] { ("repository", query.Repository), ("commit", query.Commit) })
+        {
+            if (value is not null && !IsName(value))
+            {
+                errors.Add(FieldError.Query(name, $"must be 1 to {NameLength} characters, without control characters"));
+            }
         }
 
         kinds = query.Kinds is null ? null : KindsOf(query.Kinds);
@@ -178,7 +189,6 @@ internal static class ImportEndpoints
             }
         }
 
-        format = found ?? ReportFormats.All[0];
         return errors.Count == 0 ? null : new Refusal(ProblemCodes.Invalid.Code, "The import is not valid.", errors);
     }
 

@@ -70,10 +70,19 @@ internal sealed class ImportIntake(
                 return null;
             }
 
+            var secretKey = keys.Of(request.Tenant);
+            var detected = request.Format is null
+                ? await ReportFormats.DetectAsync(spool.Content, ReportReading.ContextOf(request, secretKey), cancellation)
+                : null;
+            if ((request.Format ?? detected?.Format) is not { } format)
+            {
+                return Unrecognised(detected);
+            }
+
             await staging.BeginAsync(request.Tenant, import, startedAt, cancellation);
             began = true;
-            var report = await reading.StageAsync(import, request, spool, keys.Of(request.Tenant), cancellation);
-            await EnqueueAsync(import, request, spool.Digest, startedAt, report, cancellation);
+            var report = await reading.StageAsync(import, request, format, spool, secretKey, cancellation);
+            await EnqueueAsync(import, request, format, spool.Digest, startedAt, report, cancellation);
             return null;
         }
         catch (ReportFormatException tooMany) when (request.MaxResults is { } most && tooMany.Code == ReportFormatException.TooMany)
@@ -96,12 +105,22 @@ internal sealed class ImportIntake(
         }
     }
 
-    private async Task EnqueueAsync(Guid import, ImportRequest request, byte[] digest, DateTimeOffset startedAt, StagedReport report, CancellationToken cancellation)
+    private static Refusal Unrecognised(DetectedFormat? detected) => detected is { Candidates: { Count: > 0 } candidates }
+        ? new Refusal(
+            FindingProblems.AmbiguousFormat,
+            $"The report is {detected.Peek.Description}, which is {string.Join(" as well as ", candidates.Select(format => format.Name))}; say which with format=.",
+            [FieldError.Query("format", "must be given, for more than one recognises the report")])
+        : new Refusal(
+            FindingProblems.UnrecognisedFormat,
+            $"The report is {detected?.Peek.Description}, which is none of the formats known: {string.Join(", ", ReportFormats.All.Select(format => format.Name))}.",
+            [FieldError.Query("format", "must be given, for none recognises the report")]);
+
+    private async Task EnqueueAsync(Guid import, ImportRequest request, IReportFormat format, byte[] digest, DateTimeOffset startedAt, StagedReport report, CancellationToken cancellation)
     {
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         var arguments = new ImportArguments(
-            request.Format.Name, request.Scope, request.ScopeFilter, digest, startedAt, SourceRules.Default("").Version, request.WithItems,
+            format.Name, request.Scope, request.ScopeFilter, digest, startedAt, SourceRules.Default("").Version, request.WithItems,
             await RepeatOfAsync(connection, request, digest, cancellation), request.ExpectEmpty, report.Read, report.Scans, report.Rejections);
         await jobs.EnqueueAsync(
             connection, NewJob.Of(request.Tenant, import, ImportJob.KindName, arguments, VulnCenterJson.Default.ImportArguments, request.Actor), cancellation);

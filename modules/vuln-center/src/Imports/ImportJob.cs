@@ -38,7 +38,7 @@ internal sealed class ImportJob(ImportMerge merge) : IJobHandler<ImportArguments
             new ImportResult(
                 scans.Sum(scan => scan.Observations), scans.Sum(scan => scan.New), scans.Sum(scan => scan.Matched), scans.Sum(scan => scan.Reopened),
                 scans.Sum(scan => scan.Rejected), scans.Sum(scan => scan.FindingsChanged), scans.Sum(scan => scan.FindingsFixed), arguments.RepeatOf, scans, arguments.Rejections,
-                arguments.WithItems ? [.. items.OrderBy(item => item.Ordinal).Select(item => item.Item)] : null),
+                arguments.WithItems ? [.. items.OrderBy(item => item.Ordinal).Select(item => item.Item)] : null, arguments.Format),
             VulnCenterJson.Default.ImportResult);
     }
 }

@@ -218,7 +218,7 @@ internal sealed class ImportMerge(
         return changes;
     }
 
-    private const int FirstOfFinding = 9;
+    private const int FirstOfFinding = 10;
 
     private static FindingState Fresh(NpgsqlDataReader reader, StagedScan scan, DateTimeOffset now) => new()
     {
@@ -236,6 +236,7 @@ internal sealed class ImportMerge(
         StatusSince = now,
         Epss = reader.Probability(7),
         Kev = reader.GetBoolean(8),
+        Exploit = reader.GetBoolean(9),
         Sla = SlaClock.StartedAt(now),
         AuditHash = [],
     };
@@ -256,6 +257,7 @@ internal sealed class ImportMerge(
             CvssVector = reader.Text(5),
             Epss = reader.Probability(7),
             Kev = reader.GetBoolean(8),
+            Exploit = reader.GetBoolean(9),
         };
         return FindingRules.Decide(shown, new FindingCommand.SeenInScan(scan), policies, now) is FindingDecision.Accepted seen
             ? new SettledChange(before, seen.State, seen.Change, reader.Text(6))

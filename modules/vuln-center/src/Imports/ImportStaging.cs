@@ -18,7 +18,7 @@ internal sealed class ImportStaging([FromKeyedServices(VulnCenterModule.ModuleNa
         copy vuln_center.staged (
           import, service, source, ordinal, finding, observation, pointer, payload_hash, kind, rule, title, severity, severity_from, raw_severity,
           identifiers, component, component_version, purl, fixed_versions, manifest, image, path, line, end_line, resource, url, environments,
-          content_hash, detail, keys, key_kinds, key_fields, contents, code_scope, component_key, aliases) from stdin (format binary)
+          content_hash, detail, keys, key_kinds, key_fields, contents, code_scope, component_key, cvss_vector, exploit, aliases) from stdin (format binary)
         """;
 
     /// <summary>Announces an import, and removes what imports left behind that never came to their end; an earlier attempt at this one, too.</summary>
@@ -115,8 +115,8 @@ internal sealed class ImportStaging([FromKeyedServices(VulnCenterModule.ModuleNa
         await copy.WriteAsync((short)raw.Kind, NpgsqlDbType.Smallint, cancellation);
         await Text(raw.RuleId);
         await Text(raw.Title);
-        await copy.WriteAsync((short)raw.Severity, NpgsqlDbType.Smallint, cancellation);
-        await Text("source");
+        await copy.WriteAsync((short)result.Severity.Severity, NpgsqlDbType.Smallint, cancellation);
+        await Text(result.Severity.From);
         await Text(raw.RawSeverity);
         await Texts(raw.Identifiers.Select(id => id.Value));
         await Text(raw.Component?.Name);
@@ -138,7 +138,9 @@ internal sealed class ImportStaging([FromKeyedServices(VulnCenterModule.ModuleNa
         await copy.WriteAsync(Fields(result.Keys), NpgsqlDbType.Jsonb, cancellation);
         await copy.WriteAsync(result.Keys.Select(key => key.Content?.ToBytes()).ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Bytea, cancellation);
         await (raw.Location?.ScopeHash is { } scope ? copy.WriteAsync(scope.ToBytes(), NpgsqlDbType.Bytea, cancellation) : copy.WriteNullAsync(cancellation));
-        await Text(raw.Component is { } component ? component.PurlWithoutVersion ?? (component.Ecosystem is { } ecosystem ? $"{ecosystem}:{component.Name}" : null) : null);
+        await Text(raw.Component?.Key);
+        await Text(result.Severity.Vector);
+        await copy.WriteAsync(result.Exploit, NpgsqlDbType.Boolean, cancellation);
         await Texts(raw.Aliases.SelectMany(alias => new[] { alias.A, alias.B }));
 
         Task Text(string? value) => value is null ? copy.WriteNullAsync(cancellation) : copy.WriteAsync(value, NpgsqlDbType.Text, cancellation);

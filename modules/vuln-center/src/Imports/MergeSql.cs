@@ -235,18 +235,18 @@ internal static class MergeSql
     /// </summary>
     public static readonly string ToSettle = $"""
         with m as (
-          select target as id, true as is_new, false as is_gone, severity, severity_from, cvss_vector, identifiers, null::text as places
+          select target as id, true as is_new, false as is_gone, severity, severity_from, cvss_vector, exploit, identifiers, null::text as places
           from merge_row where is_new and representative
           union all
-          select c.target, false, false, c.severity, c.severity_from, c.cvss_vector, c.identifiers, d.places
+          select c.target, false, false, c.severity, c.severity_from, c.cvss_vector, c.exploit, c.identifiers, d.places
           from merge_change c left join merge_drift d on d.finding = c.target
           union all
-          select target, false, true, null, null, null, null, null from merge_gone
+          select target, false, true, null, null, null, false, null, null from merge_gone
         ), ids as (
           select m.id, i.name from m, unnest(m.identifiers) as i(name)
           where exists (select from vuln_center.epss where tenant = $1) or exists (select from vuln_center.kev where tenant = $1)
         ), {RiskSql.Of}
-        select m.is_new, m.is_gone, m.id, m.severity, m.severity_from, m.cvss_vector, m.places, risk.epss, coalesce(risk.kev, false), {FindingRow.Columns("f")}
+        select m.is_new, m.is_gone, m.id, m.severity, m.severity_from, m.cvss_vector, m.places, risk.epss, coalesce(risk.kev, false), m.exploit, {FindingRow.Columns("f")}
         from m
         left join risk on risk.id = m.id
         left join lateral (select * from vuln_center.finding where tenant = $1 and id = m.id and not m.is_new offset 0) f on true
@@ -274,12 +274,12 @@ internal static class MergeSql
 
     public const string InsertFindings = """
         insert into vuln_center.finding (
-          tenant, id, version, service, source, kind, rule, title, scan_severity, scan_severity_from, cvss_vector, raw_severity,
+          tenant, id, version, service, source, kind, rule, title, scan_severity, scan_severity_from, cvss_vector, exploit, raw_severity,
           identifiers, component, component_version, component_key, purl, fixed_versions, manifest, image, path, line, end_line, resource, url,
           environments, first_seen, content_hash, audit_hash, detail, code_scope,
           status, status_since, regression, gate, severity, severity_from, cvss_score, epss, kev, ssvc,
           sla_policy, sla_from, sla_paused, sla_paused_at, sla_warn_at, sla_due_at, sla_warned_at, sla_breached_at)
-        select $1, r.target, s.version, $2, $3, r.kind, r.rule, r.title, r.severity, r.severity_from, r.cvss_vector, r.raw_severity,
+        select $1, r.target, s.version, $2, $3, r.kind, r.rule, r.title, r.severity, r.severity_from, r.cvss_vector, r.exploit, r.raw_severity,
           r.identifiers, r.component, r.component_version, r.component_key, r.purl, r.fixed_versions, r.manifest, r.image, r.path, r.line, r.end_line, r.resource, r.url,
           r.environments, $4, r.content_hash, $5, r.detail, r.code_scope,
           s.status, s.status_since, s.regression, s.gate, s.severity, s.severity_from, s.cvss_score, s.epss, s.kev, s.ssvc,
@@ -302,7 +302,7 @@ internal static class MergeSql
     public const string UpdateFindings = $"""
         update vuln_center.finding f
         set {SettledSet.Assignments},
-            rule = c.rule, title = c.title, scan_severity = c.severity, scan_severity_from = c.severity_from, cvss_vector = c.cvss_vector, raw_severity = c.raw_severity,
+            rule = c.rule, title = c.title, scan_severity = c.severity, scan_severity_from = c.severity_from, cvss_vector = c.cvss_vector, exploit = c.exploit, raw_severity = c.raw_severity,
             identifiers = c.identifiers, component = c.component, component_version = c.component_version, component_key = c.component_key, purl = c.purl,
             fixed_versions = c.fixed_versions, manifest = c.manifest, image = c.image, path = c.path, line = c.line, end_line = c.end_line,
             resource = c.resource, url = c.url, environments = c.environments, content_hash = c.content_hash, detail = c.detail,

@@ -6,14 +6,15 @@ using Wave16.VulnCenter.Imports.Formats;
 namespace Wave16.VulnCenter.Imports;
 
 /// <summary>What the caller said about the report.</summary>
+/// <param name="Format">Null: to be seen from the report.</param>
 /// <param name="Service">The service whose findings these are.</param>
 /// <param name="WithItems">The answer says for each result what became of it.</param>
 /// <param name="MaxResults">More are refused.</param>
 /// <param name="Kinds">What was looked for, where the caller says so.</param>
 /// <param name="ExpectEmpty">A report without any result means that there is nothing, not that something went wrong.</param>
 /// <param name="Source">Overrides the scanner's own name as the source.</param>
-internal sealed record ImportRequest(string Tenant, string Actor, IReportFormat Format, string Service, string? Source, ScanScope Scope, string? ScopeFilter, bool WithItems, int? MaxResults,
-    IReadOnlyList<FindingKind>? Kinds, bool ExpectEmpty);
+internal sealed record ImportRequest(string Tenant, string Actor, IReportFormat? Format, string Service, string? Source, ScanScope Scope, string? ScopeFilter, bool WithItems, int? MaxResults,
+    IReadOnlyList<FindingKind>? Kinds, bool ExpectEmpty, string? Repository, string? Commit);
 
 /// <summary>One scan found in a report, with the id it will have and what it looked at.</summary>
 /// <param name="Results">Raw results, those included that were rejected.</param>
@@ -44,16 +45,16 @@ internal sealed class ReportReading(ImportStaging staging)
     public const string NoService = "-";
 
     /// <exception cref="ReportFormatException">The document is broken or foreign. The caller discards what was staged.</exception>
-    public async Task<StagedReport> StageAsync(Guid import, ImportRequest request, ReportSpool spool, ReadOnlyMemory<byte> secretKey, CancellationToken cancellation)
+    public async Task<StagedReport> StageAsync(Guid import, ImportRequest request, IReportFormat format, ReportSpool spool, ReadOnlyMemory<byte> secretKey, CancellationToken cancellation)
     {
         Dictionary<(string Service, string Source), ScanSeen> scans = [];
         List<StagedResult> batch = new(ImportStaging.BatchSize);
         List<StagedRejection> rejected = [];
         List<RejectedResult> listed = [];
-        var scanner = new ReportItem.ScannerSeen(request.Format.Name);
+        var scanner = new ReportItem.ScannerSeen(format.Name);
         var (ordinal, read) = (0, 0L);
 
-        await foreach (var item in request.Format.ReadAsync(spool.Content, ContextOf(request, secretKey), cancellation))
+        await foreach (var item in format.ReadAsync(spool.Content, ContextOf(request, secretKey), cancellation))
         {
             switch (item)
             {
@@ -122,10 +123,10 @@ internal sealed class ReportReading(ImportStaging staging)
         // Several runs of one tool are one scan of a service; it failed if any of them did, and covers what all of them did.
         ScanSeen ScanOf(string service, int results, string? image = null)
         {
-            var source = request.Source ?? SourceName(scanner.Tool, request.Format.Name);
+            var source = request.Source ?? SourceName(scanner.Tool, format.Name);
             var image0 = Identifiers.ImageRepository(scanner.Image) ?? "";
             var known = scans.GetValueOrDefault((service, source))
-                ?? new ScanSeen(Guid.CreateVersion7(), service, source, scanner.Tool, scanner.Version, Failure: null, Results: 0, Category: scanner.Run, Repository: scanner.Repository, Commit: scanner.Commit)
+                ?? new ScanSeen(Guid.CreateVersion7(), service, source, scanner.Tool, scanner.Version, Failure: null, Results: 0, Category: scanner.Run, Repository: request.Repository ?? scanner.Repository, Commit: request.Commit ?? scanner.Commit)
                 {
                     Images = [image0],
                     Kinds = request.Kinds ?? scanner.Kinds,
@@ -141,9 +142,9 @@ internal sealed class ReportReading(ImportStaging staging)
         }
     }
 
-    private static ReportContext ContextOf(ImportRequest request, ReadOnlyMemory<byte> secretKey)
+    internal static ReportContext ContextOf(ImportRequest request, ReadOnlyMemory<byte> secretKey)
     {
-        var context = new ReportContext { SecretKey = secretKey };
+        var context = new ReportContext { SecretKey = secretKey, Source = request.Source };
         return request.MaxResults is { } most ? context with { MaxElements = most } : context;
     }
 

@@ -3,13 +3,19 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Dedup;
+using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Imports.Formats;
+using Wave16.VulnCenter.Ssvc;
 
 namespace Wave16.VulnCenter.Imports;
 
 /// <summary>A raw result as it is staged: the columns of a finding, the keys it may be known by, and what a scan may change about it.</summary>
-internal sealed record StagedResult(string Service, string Source, int Ordinal, RawObservation Raw, IReadOnlyList<DedupKey> Keys, string Detail, byte[] ContentHash)
+internal sealed record StagedResult(
+    string Service, string Source, int Ordinal, RawObservation Raw, IReadOnlyList<DedupKey> Keys, SeverityDecision Severity, string Detail, byte[] ContentHash)
 {
+    /// <summary>One of its references is an exploit.</summary>
+    public bool Exploit => Raw.References.Any(SsvcInputs.IsExploit);
+
     public static StagedResult Of(string service, string source, int ordinal, RawObservation raw, SourceRules rules)
     {
         var detail = new ArrayBufferWriter<byte>(1024);
@@ -27,8 +33,11 @@ internal sealed record StagedResult(string Service, string Source, int Ordinal, 
                 raw.OtherLocations is { Count: > 0 } others ? [.. others.Select(place => new ContentLocation(place.Path, place.StartLine, place.EndLine))] : null), VulnCenterJson.Default.FindingContent);
         }
 
+        // Without the service's environmental metrics: they may change, and are added where the finding is settled.
+        var severity = SeverityDecision.Of(raw.Cvss, raw.Severity, environment: null);
         return new StagedResult(
-            service, source, ordinal, raw, DedupKeys.KeysOf(raw, rules), System.Text.Encoding.UTF8.GetString(detail.WrittenSpan), Hash(raw, detail.WrittenSpan));
+            service, source, ordinal, raw, DedupKeys.KeysOf(raw, rules), severity, System.Text.Encoding.UTF8.GetString(detail.WrittenSpan),
+            Hash(raw, severity, detail.WrittenSpan));
     }
 
     /// <summary>A key's kind, with the algorithm for a tool's fingerprint: fingerprints compare only within one algorithm.</summary>
@@ -36,13 +45,13 @@ internal sealed record StagedResult(string Service, string Source, int Ordinal, 
         key.Fields.FirstOrDefault(field => field.Name == "algorithm")?.Value is { } algorithm ? $"{key.Kind}:{algorithm}" : key.Kind;
 
     /// <summary>SHA-256 over everything a later scan may update; two equal hashes mean there is nothing to write.</summary>
-    private static byte[] Hash(RawObservation raw, ReadOnlySpan<byte> detail)
+    private static byte[] Hash(RawObservation raw, SeverityDecision severity, ReadOnlySpan<byte> detail)
     {
         var content = new ArrayBufferWriter<byte>(512);
         using (var json = new Utf8JsonWriter(content))
         {
             JsonSerializer.Serialize(json, new FindingAttributes(
-                raw.RuleId, raw.Title, (int)raw.Severity, raw.RawSeverity, [.. raw.Identifiers.Select(id => id.Value)], raw.Component?.Name, raw.Component?.Version,
+                raw.RuleId, raw.Title, (int)severity.Severity, severity.From, raw.RawSeverity, [.. raw.Identifiers.Select(id => id.Value)], raw.Component?.Name, raw.Component?.Version,
                 raw.Component?.Purl, raw.Component?.FixedVersions ?? [], raw.Manifest, raw.ImageRepository, raw.Location?.Path, raw.Location?.StartLine,
                 raw.Location?.EndLine, raw.Resource, raw.Web?.Url, raw.Environments), VulnCenterJson.Default.FindingAttributes);
         }
@@ -63,6 +72,6 @@ internal sealed record ContentLocation(string? Path, int? Line, int? EndLine);
 
 /// <summary>The columns of a finding that a scan may change, for their hash.</summary>
 internal sealed record FindingAttributes(
-    string Rule, string Title, int Severity, string? RawSeverity, IReadOnlyList<string> Identifiers, string? Component, string? ComponentVersion, string? Purl,
+    string Rule, string Title, int Severity, string SeverityFrom, string? RawSeverity, IReadOnlyList<string> Identifiers, string? Component, string? ComponentVersion, string? Purl,
     IReadOnlyList<string> FixedVersions, string? Manifest, string? Image, string? Path, int? Line, int? EndLine, string? Resource, string? Url,
     IReadOnlyList<string> Environments);

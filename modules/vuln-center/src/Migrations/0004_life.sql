@@ -5,11 +5,12 @@ alter table vuln_center.finding
   add column scan_severity_from text,
   add column override_severity  smallint,     -- an analyst's, with the reason
   add column override_reason    text,
-  add column cvss_vector        text,         -- normalised; the one that decides, or would without the override
+  add column cvss_vector        text,         -- normalised, as reported; the one that decides, or would without the override
   add column cvss_score         numeric(3,1), -- computed from it, with the service's environmental metrics where there are any
   add column component_key      text,         -- purl without version, or ecosystem:name: the same from every source
   add column epss               real,         -- highest of the finding's ids and their aliases, from the feed
   add column kev                bool not null default false,
+  add column exploit            bool not null default false, -- a reference is an exploit
   add column ssvc               smallint,
   add column suppression        smallint,
   add column suppression_reason text,
@@ -29,7 +30,7 @@ alter table vuln_center.finding
 
 alter table vuln_center.staged
   add column cvss_vector   text,
-  add column cvss_score    numeric(3,1),
+  add column exploit       bool not null default false,
   add column component_key text,
   add column identity      jsonb;
 
@@ -55,7 +56,7 @@ create table vuln_center.service (
   owner            text,
   repository       text,              -- where its code is
   mission          smallint,          -- SSVC: mission and well-being impact
-  cvss_environment text,              -- environmental metrics: CR:H/MAV:A
+  cvss_environment text,              -- environmental metrics by version, a JSON object
   audit_hash       bytea    not null,
   primary key (tenant, name)
 );

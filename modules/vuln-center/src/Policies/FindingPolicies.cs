@@ -1,4 +1,5 @@
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Cvss;
 using Wave16.VulnCenter.Findings;
 
 namespace Wave16.VulnCenter.Policies;
@@ -6,8 +7,8 @@ namespace Wave16.VulnCenter.Policies;
 /// <summary>What the tenant's policies and the service's profile say about the findings of one service.</summary>
 /// <param name="Sla">Null: no SLA.</param>
 /// <param name="Mission">The service's mission and well-being impact; null: nobody said.</param>
-/// <param name="CvssEnvironment">The service's environmental metrics by CVSS version.</param>
-internal sealed record FindingPolicies(SlaPolicy? Sla, GatePolicy Gate, MissionImpact? Mission, IReadOnlyDictionary<string, string>? CvssEnvironment)
+/// <param name="CvssEnvironment">The service's environmental metrics.</param>
+internal sealed record FindingPolicies(SlaPolicy? Sla, GatePolicy Gate, MissionImpact? Mission, CvssEnvironment? CvssEnvironment)
 {
     public static FindingPolicies None { get; } = new(null, GatePolicy.Default, null, null);
 }

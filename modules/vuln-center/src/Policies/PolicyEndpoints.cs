@@ -1,9 +1,11 @@
+using System.Globalization;
 using System.Text.Json.Serialization.Metadata;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Wave16.Platform.Http;
 using Wave16.Platform.Store;
 using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Cvss;
 using Wave16.VulnCenter.Imports;
 
 namespace Wave16.VulnCenter.Policies;
@@ -190,7 +192,7 @@ internal static class PolicyChecks
         {
             if (!known.Contains(policy))
             {
-                errors.Add(new FieldError($"/tiers/{tier.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal)}", "is not the name of a policy"));
+                errors.Add(new FieldError($"/tiers/{Token(tier)}", "is not the name of a policy"));
             }
         }
 
@@ -229,8 +231,17 @@ internal static class PolicyChecks
             errors.Add(new FieldError("/repository", "must be an absolute https, http, ssh or git address of at most 200 characters"));
         }
 
+        if (profile.CvssEnvironment is { } metrics && CvssEnvironment.Read(metrics, out var fault) is null && fault is not null)
+        {
+            errors.Add(new FieldError(
+                $"/cvssEnvironment/{Token(fault.Version)}", string.Create(CultureInfo.InvariantCulture, $"{fault.Reason} (at character {fault.Position})")));
+        }
+
         return Refuse("profile is", errors);
     }
+
+    // RFC 6901 section 3.
+    private static string Token(string name) => name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal);
 
     private static Refusal? Refuse(string what, List<FieldError> errors) => errors.Count == 0 ? null : new Refusal(ProblemCodes.Invalid.Code, $"The {what} not valid.", errors);
 }

@@ -4,6 +4,7 @@ using Npgsql;
 using NpgsqlTypes;
 using Wave16.Platform.Store;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Cvss;
 using Wave16.VulnCenter.Findings;
 
 namespace Wave16.VulnCenter.Policies;
@@ -69,7 +70,8 @@ internal sealed class PolicyStore(
             sla ??= Read(reader, 4, VulnCenterJson.Default.SlaPolicies) ?? BuiltInPolicies.Initial;
             gate ??= Read(reader, 5, VulnCenterJson.Default.GatePolicy) ?? GatePolicy.Default;
             policies[reader.GetString(0)] = new FindingPolicies(
-                sla.For(reader.Text(1)), gate, reader.IsDBNull(2) ? null : (MissionImpact)reader.GetInt16(2), CvssEnvironments.Read(reader.Text(3)));
+                sla.For(reader.Text(1)), gate, reader.IsDBNull(2) ? null : (MissionImpact)reader.GetInt16(2),
+                CvssEnvironments.Read(reader.Text(3)) is { } metrics ? CvssEnvironment.Read(metrics, out _) : null);
         }
 
         return policies;

@@ -34,6 +34,13 @@ internal static class Bounded
         return string.Create(CultureInfo.InvariantCulture, $"{Prefix(text, length - 72)}…sha256:{hash}");
     }
 
+    /// <summary>Addresses, each once; those that are too long are left out, for half an address leads nowhere.</summary>
+    public static IReadOnlyList<string> Urls(params IEnumerable<string?> urls) =>
+        [.. urls.OfType<string>().Where(url => url.Length <= PathLength).Distinct().Take(ListLength)];
+
+    public static IReadOnlyList<string> Words(IEnumerable<string?> words) =>
+        [.. words.Select(Word).OfType<string>().Distinct().Take(ListLength)];
+
     public static string? Path(string? text) => Identity(text, PathLength);
 
     static string Cut(string text, int length) => text.Length <= length

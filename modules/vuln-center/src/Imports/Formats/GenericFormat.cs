@@ -17,7 +17,9 @@ internal sealed class GenericFormat : IReportFormat
 
     public string Name => "generic";
     public string Title => "Normalized findings";
-    public IReadOnlyList<string> Versions => ["schemaVersion 1"];
+    public IReadOnlyList<string> Versions => SchemaVersions;
+
+    internal static IReadOnlyList<string> SchemaVersions { get; } = ["schemaVersion 1"];
 
     public IReadOnlyList<SeverityMapping> Severities { get; } =
     [
@@ -37,8 +39,17 @@ internal sealed class GenericFormat : IReportFormat
         new("P5", Severity.Info),
     ];
 
-    public async IAsyncEnumerable<ReportItem> ReadAsync(
-        Stream report, ReportContext context, [EnumeratorCancellation] CancellationToken cancellationToken)
+    /// <summary>Only with its schema version: a list called "findings" is what half of all tools write.</summary>
+    public bool Recognises(ReportPeek peek) =>
+        (peek.Has("schemaVersion") && (peek.Has("findings") || peek.Has("title")))
+        || (peek.Kind == DocumentKind.JsonArray && peek.HasAll("*/schemaVersion", "*/title"));
+
+    public IAsyncEnumerable<ReportItem> ReadAsync(Stream report, ReportContext context, CancellationToken cancellationToken) =>
+        ReadAsync(report, context, this, cancellationToken);
+
+    /// <summary>Severities are read as the source reads them that the request, the report or the format names, in this order.</summary>
+    internal static async IAsyncEnumerable<ReportItem> ReadAsync(
+        Stream report, ReportContext context, IReportFormat format, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var map = await JsonMap.ReadAsync(report, Paths, context, cancellationToken);
         var isSingle = map.HasNames && map.Has("/title") && !map.Has("/findings");
@@ -50,7 +61,9 @@ internal sealed class GenericFormat : IReportFormat
             throw JsonMap.Foreign("Not a report in the normalized schema: neither an object with 'findings' nor an array of objects with a title.");
 
         var image = Bounded.Identity(map.Scalar("/image"));
-        yield return new ReportItem.ScannerSeen(Bounded.Word(map.Scalar("/source") ?? map.Scalar("/tool/name")) ?? "generic")
+        var source = Bounded.Word(map.Scalar("/source") ?? map.Scalar("/tool/name")) ?? format.Name;
+        var severities = (PeopleSources.Find(context.Source ?? source) ?? format).Severities;
+        yield return new ReportItem.ScannerSeen(source)
         {
             Version = Bounded.Word(map.Scalar("/tool/version")),
             Category = Bounded.Identity(map.Scalar("/scope")),
@@ -63,14 +76,14 @@ internal sealed class GenericFormat : IReportFormat
         {
             if (report.Length > context.MaxElementBytes)
                 throw new ReportFormatException(ReportFormatException.TooLarge, $"A single finding may have {context.MaxElementBytes} bytes.", 0, 1, 1, "");
-            yield return Read(await map.WholeAsync((int)report.Length, cancellationToken), image, service, occurrences, context);
+            yield return Read(await map.WholeAsync((int)report.Length, cancellationToken), image, service, severities, occurrences, context);
             yield break;
         }
 
         foreach (var section in map.Sections)
         {
             await foreach (var item in map.ItemsAsync(section, cancellationToken))
-                yield return Read(item, image, service, occurrences, context);
+                yield return Read(item, image, service, severities, occurrences, context);
         }
     }
 
@@ -88,7 +101,8 @@ internal sealed class GenericFormat : IReportFormat
         return false;
     }
 
-    ReportItem Read(JsonItem item, string? image, string? service, Occurrences occurrences, ReportContext context)
+    static ReportItem Read(
+        JsonItem item, string? image, string? service, IReadOnlyList<SeverityMapping> severities, Occurrences occurrences, ReportContext context)
     {
         using var document = item.Parse();
         var raw = document.RootElement;
@@ -121,7 +135,7 @@ internal sealed class GenericFormat : IReportFormat
             Title = Bounded.Title(Redact(title)),
             Description = Bounded.Description(raw.Text("description"u8) is { } description ? Redact(description) : null),
             RawSeverity = Bounded.Word(severity),
-            Severity = Severities.Map(severity),
+            Severity = severities.Map(severity),
             Cvss = [.. raw.Items("cvss"u8).Take(Bounded.ListLength).Select(CvssOf).OfType<ReportedCvss>()],
             Identifiers = identifiers,
             Cwes = Identifiers.Cwes(raw.Items("cwes"u8).Select(cwe => cwe.ValueKind == JsonValueKind.Number ? cwe.GetRawText() : cwe.Text())),

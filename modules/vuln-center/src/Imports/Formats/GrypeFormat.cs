@@ -28,6 +28,9 @@ internal sealed class GrypeFormat : IReportFormat
         new("Unknown", Severity.Unknown),
     ];
 
+    public bool Recognises(ReportPeek peek) =>
+        peek.Has("matches") && (peek.Scalar("descriptor/name") == "grype" || (!peek.Has("descriptor/name") && peek.HasAll("matches/*/vulnerability", "matches/*/artifact")));
+
     public async IAsyncEnumerable<ReportItem> ReadAsync(
         Stream report, ReportContext context, [EnumeratorCancellation] CancellationToken cancellationToken)
     {

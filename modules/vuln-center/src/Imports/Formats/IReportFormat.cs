@@ -20,6 +20,12 @@ internal interface IReportFormat
     IReadOnlyList<SeverityMapping> Severities { get; }
 
     /// <summary>
+    /// Whether a report looks like this format and no other. For <c>format=auto</c>, which takes a report only if exactly one
+    /// format recognises it: what could be anything is recognised by none.
+    /// </summary>
+    bool Recognises(ReportPeek peek);
+
+    /// <summary>
     /// Reads a report in bounded memory. The whole document is checked before the first item is yielded, so a broken
     /// one yields nothing. The stream is decompressed and seekable (it is read twice) and stays open.
     /// </summary>
@@ -36,6 +42,9 @@ internal sealed record ReportContext
     /// key makes the same secrets new findings.
     /// </summary>
     public required ReadOnlyMemory<byte> SecretKey { get; init; }
+
+    /// <summary>The source's name where the request gives one; null: the report's own word counts.</summary>
+    public string? Source { get; init; }
 
     /// <summary>Largest raw result, and largest single JSON token anywhere, in bytes.</summary>
     public int MaxElementBytes { get; init; } = 16 << 20;
@@ -64,6 +73,7 @@ internal sealed class ReportFormatException(string code, string detail, long byt
     public const string DuplicateKey = "report.duplicate-key";
     public const string WrongType = "report.wrong-type";
     public const string Encoding = "report.encoding";
+    public const string Entity = "report.entity";
     public const string Foreign = "report.foreign-format";
 
     public string Code { get; } = code;

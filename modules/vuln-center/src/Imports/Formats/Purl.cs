@@ -30,6 +30,14 @@ internal static class Purl
             Uri.UnescapeDataString(path[(name + 1)..]));
     }
 
+    /// <summary>Null when it names none.</summary>
+    public static string? VersionOf(string purl)
+    {
+        var path = purl.AsSpan(0, purl.AsSpan().IndexOfAny('?', '#') is var end and >= 0 ? end : purl.Length);
+        var start = VersionStart(path);
+        return start < path.Length ? Uri.UnescapeDataString(path[(start + 1)..]) : null;
+    }
+
     public static string? TypeOf(string? purlWithoutVersion) =>
         purlWithoutVersion is null ? null : purlWithoutVersion[4..purlWithoutVersion.IndexOf('/', StringComparison.Ordinal)];
 
@@ -50,6 +58,20 @@ internal static class Purl
         foreach (var segment in (@namespace ?? "").Split('/', StringSplitOptions.RemoveEmptyEntries))
             purl.Append(Escape(segment)).Append('/');
         return purl.Append(Escape(name)).ToString();
+    }
+
+    /// <summary>Of a package's full name as its ecosystem writes it: <c>@babel/core</c>, <c>org.apache:log4j-core</c>.</summary>
+    public static string? OfName(string? type, string? name)
+    {
+        if (string.IsNullOrWhiteSpace(type) || string.IsNullOrWhiteSpace(name))
+            return null;
+        var split = type switch
+        {
+            "maven" => name.LastIndexOf(':'),
+            "npm" or "composer" or "golang" or "swift" or "githubactions" => name.LastIndexOf('/'),
+            _ => -1,
+        };
+        return Of(type, split < 0 ? null : name[..split], name[(split + 1)..]);
     }
 
     // An '@' that begins a segment is an unescaped npm scope, not a version.

@@ -9,13 +9,16 @@ namespace Wave16.VulnCenter.Imports.Formats;
 /// </summary>
 internal sealed record RawObservation
 {
-    /// <summary>RFC 6901 pointer of the raw result in the (decompressed) report.</summary>
+    /// <summary>RFC 6901 pointer of the raw result in the (decompressed) report; of JSON Lines as if its lines were one array.</summary>
     public required string Pointer { get; init; }
 
     /// <summary>Where the raw result starts in the decompressed report, in bytes from 0.</summary>
     public required long Offset { get; init; }
 
-    /// <summary>SHA-256 over the raw result's bytes exactly as they stand; HMAC-SHA-256 when they can hold a secret.</summary>
+    /// <summary>
+    /// SHA-256 over the raw result's bytes exactly as they stand; HMAC-SHA-256 when they can hold a secret. A raw result that
+    /// only names what an element around it is about (a product of a VEX statement) is hashed with that element.
+    /// </summary>
     public required Sha256Digest PayloadHash { get; init; }
 
     /// <summary>The service this result names itself, in formats that allow it; null otherwise.</summary>
@@ -105,7 +108,11 @@ internal sealed record AliasPair(string A, string B);
 /// and built from the ecosystem where the scanner gives none.
 /// </summary>
 internal sealed record Component(
-    string Name, string? Version, string? Ecosystem, string? Purl, string? PurlWithoutVersion, IReadOnlyList<string> FixedVersions);
+    string Name, string? Version, string? Ecosystem, string? Purl, string? PurlWithoutVersion, IReadOnlyList<string> FixedVersions)
+{
+    /// <summary>The same from every scanner: the canonical purl, else the ecosystem and the name. A name alone is nobody's; it has none.</summary>
+    public string? Key => PurlWithoutVersion ?? (Ecosystem is null ? null : $"{Ecosystem}:{Name}");
+}
 
 /// <summary>
 /// Where in the code. The path is relative to the scanned root where the report allows it, '/' separated, case as

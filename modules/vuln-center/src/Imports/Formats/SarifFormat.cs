@@ -13,7 +13,7 @@ internal sealed class SarifFormat : IReportFormat
         "version", "$schema",
         "runs/*/tool/driver/name", "runs/*/tool/driver/version", "runs/*/tool/driver/semanticVersion",
         "runs/*/tool/driver/rules/*", "runs/*/tool/extensions/*/rules/*",
-        "runs/*/automationDetails/id", "runs/*/invocations/*", "runs/*/artifacts/*", "runs/*/results/*");
+        "runs/*/automationDetails/id", "runs/*/versionControlProvenance/*", "runs/*/invocations/*", "runs/*/artifacts/*", "runs/*/results/*");
 
     public string Name => "sarif";
     public string Title => "SARIF 2.1.0";
@@ -35,6 +35,10 @@ internal sealed class SarifFormat : IReportFormat
         new("note", Severity.Low),
         new("none", Severity.Info),
     ];
+
+    public bool Recognises(ReportPeek peek) => peek.Has("runs")
+        && (peek.Scalar("version")?.StartsWith("2.1.", StringComparison.Ordinal) is true
+            || peek.Scalar("$schema")?.Contains("sarif", StringComparison.OrdinalIgnoreCase) is true);
 
     public async IAsyncEnumerable<ReportItem> ReadAsync(
         Stream report, ReportContext context, [EnumeratorCancellation] CancellationToken cancellationToken)
@@ -104,14 +108,30 @@ internal sealed class SarifFormat : IReportFormat
                     failure = "The scanner reports that its run failed.";
             }
         }
+        var (repository, commit) = await ProvenanceAsync(map, sections, cancellationToken);
         return new ReportItem.ScannerSeen(run.Tool)
         {
+            Repository = repository,
+            Commit = commit,
             Version = Bounded.Word(map.Scalar($"{run.Pointer}/tool/driver/semanticVersion") ?? map.Scalar($"{run.Pointer}/tool/driver/version")),
             Category = Bounded.Identity(map.Scalar($"{run.Pointer}/automationDetails/id")),
             Run = RunOf(Bounded.Identity(map.Scalar($"{run.Pointer}/automationDetails/id"))),
             Results = results,
             Failure = failure,
         };
+    }
+
+    // §3.14.26: several repositories in one run cannot be told apart by result; then none is named.
+    static async Task<(string? Repository, string? Commit)> ProvenanceAsync(JsonMap map, List<JsonSection> sections, CancellationToken cancellationToken)
+    {
+        if (sections.Where(section => section.Pattern == "runs/*/versionControlProvenance/*").ToList() is not [{ Count: 1 } section])
+            return (null, null);
+        await foreach (var item in map.ItemsAsync(section, cancellationToken))
+        {
+            using var document = item.Parse();
+            return (Bounded.Identity(document.RootElement.Text("repositoryUri"u8), Bounded.PathLength), Bounded.Word(document.RootElement.Text("revisionId"u8)));
+        }
+        return (null, null);
     }
 
     ReportItem Read(JsonItem item, SarifRun run, Occurrences occurrences, ReportContext context)

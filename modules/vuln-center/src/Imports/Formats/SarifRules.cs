@@ -20,10 +20,7 @@ internal sealed record SarifRule(string Id)
     public FindingKind? Kind { get; init; }
     public IReadOnlyDictionary<string, string> Messages { get; init; } = new Dictionary<string, string>();
 
-    // Hard-coded or plainly stored credentials: what such a result shows of the code is a secret.
-    static readonly int[] CredentialCwes = [256, 257, 259, 260, 312, 313, 318, 321, 522, 540, 547, 615, 798];
-
-    public bool ShowsCredentials => Cwes.Any(cwe => CredentialCwes.Contains(cwe));
+    public bool ShowsCredentials => Secrets.AreShownBy(Cwes);
 
     public static SarifRule? Read(JsonElement raw)
     {

@@ -5,6 +5,12 @@ namespace Wave16.VulnCenter.Imports.Formats;
 /// <summary>What is kept of a secret: a keyed hash that tells two apart, and a preview that tells nobody the secret.</summary>
 internal static class Secrets
 {
+    // Hard-coded or plainly stored credentials.
+    static readonly int[] CredentialCwes = [256, 257, 259, 260, 312, 313, 318, 321, 522, 540, 547, 615, 798];
+
+    /// <summary>Whether what a result of these weaknesses shows of the code is a secret.</summary>
+    public static bool AreShownBy(IReadOnlyList<int> cwes) => cwes.Any(cwe => CredentialCwes.Contains(cwe));
+
     /// <summary>The match is the secret, or the line that holds it, as the scanner gives it.</summary>
     public static SecretTrace? Trace(string? match, ReportContext context)
     {

@@ -17,9 +17,11 @@ internal sealed class TrivyFormat : IReportFormat
 
     static readonly string[] ResourceNames = ["Namespace", "Kind", "Name"];
 
+    static readonly string[] LegacyNames = ["Type", "Class", "Vulnerabilities", "Misconfigurations", "Secrets"];
+
     static readonly JsonPaths Paths = new(
     [
-        "SchemaVersion", "ArtifactName", "ArtifactType", "ClusterName", "Trivy/Version",
+        "SchemaVersion", "ArtifactName", "ArtifactType", "ClusterName", "Trivy/Version", "Metadata/RepoURL", "Metadata/Commit",
         .. ResultPrefixes.SelectMany(prefix => new[]
         {
             $"{prefix}Target", $"{prefix}Class", $"{prefix}Type",
@@ -41,6 +43,12 @@ internal sealed class TrivyFormat : IReportFormat
         new("LOW", Severity.Low),
         new("UNKNOWN", Severity.Unknown),
     ];
+
+    public bool Recognises(ReportPeek peek) =>
+        peek.HasAll("SchemaVersion", "ArtifactName")
+        || peek.Has("Results/*/Target")
+        || (peek.Has("ClusterName") && (peek.Has("Resources") || peek.Has("Vulnerabilities") || peek.Has("Misconfigurations")))
+        || (peek.Kind == DocumentKind.JsonArray && peek.Has("*/Target") && LegacyNames.Any(name => peek.Names.Contains(name, StringComparer.Ordinal)));
 
     public async IAsyncEnumerable<ReportItem> ReadAsync(
         Stream report, ReportContext context, [EnumeratorCancellation] CancellationToken cancellationToken)
@@ -68,6 +76,8 @@ internal sealed class TrivyFormat : IReportFormat
             Version = Bounded.Word(map.Scalar("/Trivy/Version")),
             Category = Bounded.Identity(map.Scalar("/ArtifactName") ?? map.Scalar("/ClusterName")),
             Image = isImage ? Bounded.Identity(map.Scalar("/ArtifactName")) : null,
+            Repository = Bounded.Identity(map.Scalar("/Metadata/RepoURL"), Bounded.PathLength),
+            Commit = Bounded.Word(map.Scalar("/Metadata/Commit")),
             Results = map.Sections.Sum(section => section.Count),
             Kinds = KindsOf(map),
             // Old Trivy wrote null or [] for a clean scan, and so does a pipeline that lost its input.

@@ -27,15 +27,7 @@ internal static class TrivyPackages
             "hex" => "hex",
             _ => null,
         };
-        if (ecosystem is null)
-            return null;
-        var split = ecosystem switch
-        {
-            "maven" => name.LastIndexOf(':'),
-            "npm" or "composer" or "golang" or "swift" => name.LastIndexOf('/'),
-            _ => -1,
-        };
-        return Formats.Purl.Of(ecosystem, split < 0 ? null : name[..split], name[(split + 1)..]);
+        return Formats.Purl.OfName(ecosystem, name);
     }
 
     static string? OperatingSystemPurlType(string? type) => type switch

@@ -4,7 +4,8 @@ namespace Wave16.VulnCenter.Imports.Formats.Json;
 
 /// <summary>
 /// The places of interest in a document: <c>Results/*/Target</c> (a scalar), <c>Results/*/Vulnerabilities/*</c> (the
-/// elements of an array). <c>*</c> stands for every element of an array; everything else is skipped unread.
+/// elements of an array). <c>*</c> stands for every element of an array, <c>{}</c> at the end for every member of an object
+/// that is used as a map (<c>advisories/{}</c>); everything else is skipped unread.
 /// </summary>
 internal sealed class JsonPaths
 {
@@ -14,7 +15,12 @@ internal sealed class JsonPaths
         {
             var node = Root;
             foreach (var segment in path.Split('/'))
-                node = segment == "*" ? node.Each ??= new Node([]) : node.Child(segment);
+                node = segment switch
+                {
+                    "*" => node.Each ??= new Node([]),
+                    "{}" => node.EachMember ??= new Node([]),
+                    _ => node.Child(segment),
+                };
             node.Pattern = path;
         }
     }
@@ -27,10 +33,11 @@ internal sealed class JsonPaths
 
         public byte[] Name { get; } = name;
         public Node? Each { get; set; }
+        public Node? EachMember { get; set; }
         public string? Pattern { get; set; }
-        public bool HasNames => _children.Count > 0;
+        public bool HasNames => _children.Count > 0 || EachMember is not null;
 
-        /// <summary>An array element that is yielded as it stands.</summary>
+        /// <summary>An element that is yielded as it stands.</summary>
         public bool IsLeaf => !HasNames && Each is null;
 
         public Node Child(string name)

@@ -6,7 +6,8 @@ using System.Text.Json;
 namespace Wave16.VulnCenter.Imports.Formats.Json;
 
 /// <summary>The first pass of <see cref="JsonMap"/>: a push-down walk along the asked paths over a growing buffer.</summary>
-internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext context) : IDisposable
+/// <param name="isLines">A document that is no array is read as the elements of one, one value after the other.</param>
+internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext context, bool isLines) : IDisposable
 {
     const int InitialBuffer = 256 << 10;
     const int MaxScalarLength = 64 << 10;
@@ -18,7 +19,7 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
     int _filled;
     long _base;
     bool _ended;
-    JsonReaderState _state = new(new JsonReaderOptions { MaxDepth = context.MaxDepth });
+    JsonReaderState _state = new(new JsonReaderOptions { MaxDepth = context.MaxDepth, AllowMultipleValues = isLines });
 
     // The subtree being skipped ends when the reader is back at this depth; -1: not skipping.
     int _skipTo = -1;
@@ -26,7 +27,10 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
     long _elementStart = -1;
     // What the value after the last property name is.
     JsonPaths.Node? _pending;
+    // The last property name of an object whose members were asked for, as a segment of a pointer.
+    string _pendingName = "";
     bool _anyToken;
+    bool _anyRoot;
     long _retained;
 
     public List<JsonMap.Extent> Extents { get; } = [];
@@ -46,9 +50,19 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
             if (Advance() is { } fault)
                 throw await fault.LocateAsync(report, cancellationToken);
             if (_ended)
-                return;
+                break;
             await FillAsync(cancellationToken);
         }
+        if (!_anyToken)
+            throw await new ScanFault(ReportFormatException.Empty, "The report is empty.", "").LocateAsync(report, cancellationToken);
+        Finish();
+    }
+
+    // Values one after the other: the frame that stands for their array has no end of its own.
+    void Finish()
+    {
+        if (_frames is [{ Section: { } section }])
+            section.Count = Extents.Count - section.First;
     }
 
     public void Dispose() => ArrayPool<byte>.Shared.Return(_buffer);
@@ -127,6 +141,8 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
             case JsonTokenType.PropertyName:
                 return Name(ref reader);
             case JsonTokenType.EndObject:
+                if (_frames[^1].Section is { } members)
+                    members.Count = Extents.Count - members.First;
                 _frames.RemoveAt(_frames.Count - 1);
                 return null;
             case JsonTokenType.EndArray:
@@ -145,6 +161,8 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
     {
         var frame = _frames[^1];
         var name = reader.ValueIsEscaped ? Encoding.UTF8.GetBytes(JsonText.Decode(reader.ValueSpan, escaped: true)) : reader.ValueSpan;
+        if (frame.Members is not null)
+            return Member(frame, ref reader);
         _pending = frame.Node.Find(name, out var position);
         if (_pending is null)
             return null;
@@ -153,8 +171,29 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
         return null;
     }
 
+    ScanFault? Member(Frame frame, ref Utf8JsonReader reader)
+    {
+        var name = JsonText.Decode(reader.ValueSpan, reader.ValueIsEscaped);
+        (_pending, _pendingName) = (frame.Node.EachMember, JsonSection.Escape(name));
+        if (frame.Members?.Add(name) is false)
+            return Fault(ReportFormatException.DuplicateKey, "The key occurs twice, so pointers into it would be ambiguous.", reader.TokenStartIndex, PendingPointer());
+        frame.Names?.Add(name);
+        return Retain(2 * name.Length, reader.TokenStartIndex, PendingPointer());
+    }
+
     ScanFault? Value(ref Utf8JsonReader reader)
     {
+        if (_frames.Count == 0)
+        {
+            if (_anyRoot)
+                return Fault(ReportFormatException.Malformed, "Another value follows the end of the document.", reader.TokenStartIndex, "");
+            _anyRoot = true;
+            if (isLines && reader.TokenType != JsonTokenType.StartArray && paths.Root.Each is { Pattern: { } each })
+            {
+                Sections.Add(new JsonSection(each, "", 0) { IsLines = true });
+                _frames.Add(new Frame(paths.Root, isArray: true, Sections[0], "", null));
+            }
+        }
         var node = Next();
         var isContainer = reader.TokenType is JsonTokenType.StartObject or JsonTokenType.StartArray;
         if (node is { Pattern: not null, IsLeaf: true } && _frames[^1].Section is not null)
@@ -191,27 +230,30 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
     ScanFault? Enter(JsonPaths.Node node, ref Utf8JsonReader reader)
     {
         var isArray = reader.TokenType == JsonTokenType.StartArray;
-        var pointer = _frames.Count == 0 ? "" : PendingPointer();
+        var pointer = PendingPointer();
         if (isArray ? node.Each is null : !node.HasNames)
             return Fault(ReportFormatException.WrongType, isArray ? "Expected an object, found an array." : "Expected an array, found an object.", reader.TokenStartIndex, pointer);
 
         if (_frames.Count == 0)
             RootIsObject = !isArray;
         JsonSection? section = null;
+        List<string>? names = null;
         if (isArray && node.Each is { IsLeaf: true, Pattern: { } pattern })
             Sections.Add(section = new JsonSection(pattern, pointer, Extents.Count));
+        else if (!isArray && node.EachMember is { Pattern: { } memberPattern })
+            Sections.Add(section = new JsonSection(memberPattern, pointer, Extents.Count) { Names = names = [] });
         if (Sections.Count > MaxSections)
             return Fault(ReportFormatException.TooMany, $"More than {MaxSections} groups of results.", reader.TokenStartIndex, pointer);
         // Array elements are not noted: there can be millions, and nobody asks for them by pointer.
         if (_frames.Count == 0 || !_frames[^1].IsArray)
             Present.Add(pointer);
-        _frames.Add(new Frame(node, isArray, section, pointer));
+        _frames.Add(new Frame(node, isArray, section, pointer, names));
         return Retain(pointer.Length, reader.TokenStartIndex, pointer);
     }
 
     ScanFault? ExpectNull(JsonPaths.Node node, ref Utf8JsonReader reader) => reader.TokenType == JsonTokenType.Null
         ? null
-        : Fault(ReportFormatException.WrongType, $"Expected {(node.Each is null ? "an object" : node.HasNames ? "an object or an array" : "an array")}, found a {reader.TokenType}.", reader.TokenStartIndex, _frames.Count == 0 ? "" : PendingPointer());
+        : Fault(ReportFormatException.WrongType, $"Expected {(node.Each is null ? "an object" : node.HasNames ? "an object or an array" : "an array")}, found a {reader.TokenType}.", reader.TokenStartIndex, PendingPointer());
 
     ScanFault? AddScalar(ref Utf8JsonReader reader)
     {
@@ -294,16 +336,30 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
 
     string PendingPointer()
     {
+        if (_frames.Count == 0)
+            return "";
         var frame = _frames[^1];
-        return frame.IsArray
-            ? string.Create(CultureInfo.InvariantCulture, $"{frame.Pointer}/{frame.Index}")
-            : $"{frame.Pointer}/{Encoding.UTF8.GetString((_pending ?? frame.Node).Name)}";
+        return frame switch
+        {
+            { IsArray: true } => string.Create(CultureInfo.InvariantCulture, $"{frame.Pointer}/{frame.Index}"),
+            { Members: not null } => $"{frame.Pointer}/{_pendingName}",
+            _ => $"{frame.Pointer}/{Encoding.UTF8.GetString((_pending ?? frame.Node).Name)}",
+        };
     }
 
-    string Path() => _frames.Count == 0 ? "" : _frames[^1].IsArray && _frames[^1].Index >= 0 ? PendingPointer() : _frames[^1].Pointer;
-
-    sealed class Frame(JsonPaths.Node node, bool isArray, JsonSection? section, string pointer)
+    string Path() => _frames switch
     {
+        [] => "",
+        [.., { IsArray: true, Index: >= 0 } or { Members.Count: > 0 }] => PendingPointer(),
+        [.., var frame] => frame.Pointer,
+    };
+
+    sealed class Frame(JsonPaths.Node node, bool isArray, JsonSection? section, string pointer, List<string>? names)
+    {
+        /// <summary>The names met, of an object whose members were asked for.</summary>
+        public List<string>? Names { get; } = names;
+        public HashSet<string>? Members { get; } = names is null ? null : new(StringComparer.Ordinal);
+
         public JsonPaths.Node Node { get; } = node;
         public bool IsArray { get; } = isArray;
         public JsonSection? Section { get; } = section;

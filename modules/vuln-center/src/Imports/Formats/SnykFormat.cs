@@ -1,0 +1,179 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using System.Text.Json;
+using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Imports.Formats.Json;
+
+namespace Wave16.VulnCenter.Imports.Formats;
+
+/// <summary>
+/// Snyk's JSON (<c>snyk test --json</c>, <c>snyk container test --json</c>): one project, or the array of them; a container's
+/// applications are projects, too. Each project is a scan. A raw result is an element of a project's <c>vulnerabilities</c>:
+/// Snyk repeats a vulnerability for every path that leads to it. What a policy ignored (<c>filtered</c>) is not a result.
+/// Snyk Code writes SARIF.
+/// </summary>
+internal sealed class SnykFormat : IReportFormat
+{
+    static readonly string[] ProjectPrefixes = ["", "applications/*/", "*/", "*/applications/*/"];
+
+    static readonly JsonPaths Paths = new(
+    [
+        .. ProjectPrefixes.SelectMany(prefix => new[]
+        {
+            $"{prefix}ok", $"{prefix}error", $"{prefix}projectName", $"{prefix}displayTargetFile", $"{prefix}targetFile", $"{prefix}packageManager", $"{prefix}vulnerabilities/*",
+        }),
+    ]);
+
+    public string Name => "snyk";
+    public string Title => "Snyk JSON";
+    public IReadOnlyList<string> Versions => ["snyk test", "snyk container test"];
+
+    public IReadOnlyList<SeverityMapping> Severities { get; } =
+    [
+        new("critical", Severity.Critical),
+        new("high", Severity.High),
+        new("medium", Severity.Medium),
+        new("low", Severity.Low),
+    ];
+
+    public bool Recognises(ReportPeek peek) => IsProject(peek, "") || (peek.Kind == DocumentKind.JsonArray && IsProject(peek, "*/"));
+
+    static bool IsProject(ReportPeek peek, string prefix) =>
+        peek.HasAll($"{prefix}ok", $"{prefix}vulnerabilities", $"{prefix}dependencyCount") && (peek.Has($"{prefix}packageManager") || peek.Has($"{prefix}projectName"));
+
+    public async IAsyncEnumerable<ReportItem> ReadAsync(
+        Stream report, ReportContext context, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        using var map = await JsonMap.ReadAsync(report, Paths, context, cancellationToken);
+        var projects = Projects(map).ToList();
+        if (!projects.Exists(project => map.Has($"{project}/ok") && (map.Has($"{project}/vulnerabilities") || map.Has($"{project}/error"))))
+            throw JsonMap.Foreign("Not a Snyk report: no project with 'ok' and 'vulnerabilities'.");
+
+        var sections = map.Sections.ToDictionary(section => section.Parent, StringComparer.Ordinal);
+        foreach (var pointer in projects)
+        {
+            var project = Project.Of(map, pointer);
+            var section = sections.GetValueOrDefault(pointer);
+            yield return new ReportItem.ScannerSeen("snyk")
+            {
+                Category = Bounded.Identity(project.Name),
+                Image = project.Image,
+                Results = section?.Count ?? 0,
+                Failure = FailureOf(map, pointer),
+            };
+            if (section is null)
+                continue;
+            await foreach (var item in map.ItemsAsync(section, cancellationToken))
+                yield return Read(item, project);
+        }
+    }
+
+    static IEnumerable<string> Projects(JsonMap map)
+    {
+        var roots = map.HasNames ? [""] : Enumerable.Range(0, map.Length("")).Select(i => string.Create(CultureInfo.InvariantCulture, $"/{i}"));
+        foreach (var root in roots)
+        {
+            yield return root;
+            for (var i = 0; i < map.Length($"{root}/applications"); i++)
+                yield return string.Create(CultureInfo.InvariantCulture, $"{root}/applications/{i}");
+        }
+    }
+
+    static string? FailureOf(JsonMap map, string project) =>
+        map.Scalar($"{project}/error") is { } error ? Bounded.Title($"Snyk reports an error: {error}")
+        : map.Has($"{project}/vulnerabilities") ? null
+        : "A project has no list of vulnerabilities.";
+
+    ReportItem Read(JsonItem item, Project project)
+    {
+        using var document = item.Parse();
+        var raw = document.RootElement;
+        if (Bounded.Identity(raw.Text("id"u8)) is not { } id)
+            return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "id is missing.");
+        // A distribution's packages are "source/binary"; other scanners know them by the binary's name.
+        var manager = raw.Text("packageManager"u8) ?? project.PackageManager;
+        var fullName = raw.Text("name"u8) ?? raw.Text("packageName"u8) ?? raw.Text("moduleName"u8);
+        var isOfDistribution = manager?.Contains(':', StringComparison.Ordinal) is true || raw.Text("language"u8) == "linux";
+        if (Bounded.Identity(isOfDistribution ? fullName?[(fullName.LastIndexOf('/') + 1)..] : fullName) is not { } name)
+            return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "name is missing.");
+
+        var purl = Bounded.Identity(PurlOf(manager, name));
+        var component = new Component(
+            name, Bounded.Word(raw.Text("version"u8)), Purl.TypeOf(purl) ?? Bounded.Word(manager), Purl: null, purl,
+            Bounded.Words(raw.Texts("fixedIn"u8).Append(raw.Text("nearestFixedInVersion"u8))));
+        var isLicense = raw.Text("type"u8) == "license";
+        return new ReportItem.Observed(new RawObservation
+        {
+            Pointer = item.Pointer,
+            Offset = item.Offset,
+            PayloadHash = item.Hash(),
+            Kind = isLicense ? FindingKind.License : FindingKind.Sca,
+            RuleId = isLicense ? Bounded.Identity(raw.Text("license"u8)) ?? id : id,
+            Title = Bounded.Title(raw.Text("title"u8) is { } title ? $"{title} in {name}" : $"{id} in {name}"),
+            Description = Bounded.Description(raw.Text("description"u8)),
+            RawSeverity = Bounded.Word(raw.Text("severity"u8)),
+            Severity = Severities.Map(raw.Text("severity"u8)),
+            Cvss = Cvss(raw),
+            Identifiers = isLicense ? [] : Identifiers.Advisories([id, .. raw.Properties("identifiers"u8).Take(Bounded.ListLength).SelectMany(ids => Texts(ids.Value))]),
+            Cwes = Identifiers.Cwes(raw.Field("identifiers"u8).Texts("CWE"u8)),
+            Component = component,
+            Manifest = project.Image is null || !isOfDistribution ? project.Manifest : null,
+            ImageRepository = project.ImageRepository,
+            References = Bounded.Urls(raw.Items("references"u8).Select(reference => reference.Text("url"u8))),
+        });
+    }
+
+    static IEnumerable<string?> Texts(JsonElement list) => list.ValueKind == JsonValueKind.Array ? list.EnumerateArray().Take(Bounded.ListLength).Select(id => id.Text()) : [];
+
+    static IReadOnlyList<ReportedCvss> Cvss(JsonElement raw)
+    {
+        var vectors = new List<ReportedCvss?> { Identifiers.Cvss(raw.Text("CVSSv3"u8), raw.Decimal("cvssScore"u8), "Snyk") };
+        foreach (var source in raw.Items("cvssSources"u8).Take(Bounded.ListLength))
+            vectors.Add(Identifiers.Cvss(source.Text("vector"u8), source.Decimal("baseScore"u8), source.Text("assigner"u8)));
+        foreach (var source in raw.Items("cvssDetails"u8).Take(Bounded.ListLength))
+            vectors.Add(Identifiers.Cvss(source.Text("cvssV3Vector"u8), source.Decimal("cvssV3BaseScore"u8), source.Text("assigner"u8)));
+        return [.. vectors.OfType<ReportedCvss>().Distinct().Take(Bounded.ListLength)];
+    }
+
+    static string? PurlOf(string? manager, string name)
+    {
+        var kind = manager?.Split(':')[0];
+        return kind switch
+        {
+            "npm" or "yarn" or "yarn-workspace" or "pnpm" => Purl.OfName("npm", name),
+            "maven" or "gradle" or "sbt" => Purl.OfName("maven", name),
+            "pip" or "poetry" or "pipenv" => Purl.OfName("pypi", name),
+            "rubygems" => Purl.OfName("gem", name),
+            "golangdep" or "gomodules" or "govendor" or "golang" => Purl.OfName("golang", name),
+            "nuget" or "paket" => Purl.OfName("nuget", name),
+            "composer" => Purl.OfName("composer", name),
+            "cocoapods" => Purl.OfName("cocoapods", name),
+            "hex" => Purl.OfName("hex", name),
+            "cargo" => Purl.OfName("cargo", name),
+            "swift" => Purl.OfName("swift", name),
+            "debian" or "ubuntu" => Purl.Of("deb", kind, name),
+            "alpine" or "wolfi" or "chainguard" => Purl.Of("apk", kind, name),
+            "rhel" => Purl.Of("rpm", "redhat", name),
+            "amzn" => Purl.Of("rpm", "amazon", name),
+            "sles" => Purl.Of("rpm", "suse", name),
+            "centos" or "oracle" or "rocky" => Purl.Of("rpm", kind, name),
+            _ => null,
+        };
+    }
+
+    sealed record Project(string? Name, string? PackageManager, string? Manifest, string? Image)
+    {
+        public string? ImageRepository { get; } = Identifiers.ImageRepository(Image);
+
+        public static Project Of(JsonMap map, string pointer)
+        {
+            const string ofImage = "docker-image|";
+            var name = map.Scalar($"{pointer}/projectName");
+            return new Project(
+                name,
+                map.Scalar($"{pointer}/packageManager"),
+                Bounded.Path((map.Scalar($"{pointer}/displayTargetFile") ?? map.Scalar($"{pointer}/targetFile"))?.Replace('\\', '/')),
+                name?.StartsWith(ofImage, StringComparison.Ordinal) is true ? Bounded.Identity(name[ofImage.Length..]) : null);
+        }
+    }
+}
