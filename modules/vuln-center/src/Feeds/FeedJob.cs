@@ -117,7 +117,7 @@ internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] M
         {
             foreach (var batch in service.Distinct().Chunk(CellBatchSize))
             {
-                yield return await LockedAsync(job, service.Key, connection => Regrouping.CellsAsync(connection, job.Tenant, service.Key, batch, cancellation), cancellation);
+                yield return await LockedAsync(job, service.Key, connection => GroupUpkeep.CellsAsync(connection, job.Tenant, service.Key, batch, cancellation), cancellation);
             }
         }
     }
@@ -129,7 +129,7 @@ internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] M
             long? after = null;
             while (await NextCellsAsync(job.Tenant, service, after, cancellation) is { Count: > 0 } cells)
             {
-                yield return await LockedAsync(job, service, connection => Regrouping.CellsAsync(connection, job.Tenant, service, cells, cancellation), cancellation);
+                yield return await LockedAsync(job, service, connection => GroupUpkeep.CellsAsync(connection, job.Tenant, service, cells, cancellation), cancellation);
                 after = cells[^1];
             }
         }

@@ -58,7 +58,7 @@ internal sealed class GroupActs(
             var (link, service) = (links[i], found[links[i].Findings[0]].Service);
             var pairs = link.Findings.SelectMany((x, at) => link.Findings.Skip(at + 1).Select(y => (x, y))).ToList();
             await SayAsync(connection, tenant, pairs, apart: false, now, actor, link.Reason, cancellation);
-            await Regrouping.FindingsAsync(connection, tenant, service, [.. link.Findings], cancellation);
+            await GroupUpkeep.FindingsAsync(connection, tenant, service, [.. link.Findings], cancellation);
             if (await GroupQueries.OfFindingsAsync(connection, tenant, [.. link.Findings], cancellation) is not [var group]
                 || link.Findings.Except(group.Members.Select(member => member.Finding)).Any())
             {
@@ -106,7 +106,7 @@ internal sealed class GroupActs(
                 : [.. group.Members.SelectMany((x, at) => group.Members.Skip(at + 1).Select(y => (x, y)))];
             await SayAsync(connection, tenant, pairs, apart: true, now, actor, split.Reason, cancellation);
             await AuditAsync(connection, tenant, split.Group, "group.split", new GroupAudit(group.Service, split.Findings, stay, split.Reason), now, actor, cancellation);
-            await Regrouping.FindingsAsync(connection, tenant, group.Service, group.Members, cancellation);
+            await GroupUpkeep.FindingsAsync(connection, tenant, group.Service, group.Members, cancellation);
         }
 
         return (await CommitAsync(connection, transaction, tenant, [.. splits.SelectMany(split => split.Findings)], cancellation), null);

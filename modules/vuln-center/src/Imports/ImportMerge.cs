@@ -98,7 +98,7 @@ internal sealed class ImportMerge(
         var leaf = Leaf(scan, result, counts.Digest, now);
         var hash = AuditLeaf.Hash(AuditLeaf.Canonical(leaf));
         await ScanFeeds.BeforeSettlingAsync(connection, jobs, scan.Tenant, scan.Seen.Source, now, cancellation);
-        var left = await Regrouping.BeforeMergeAsync(connection, scan.Tenant, cancellation);
+        var left = await GroupUpkeep.BeforeMergeAsync(connection, scan.Tenant, cancellation);
         var changes = await SettleAsync(connection, scan, now, cancellation);
         await SettledSet.WriteAsync(connection, changes, cancellation);
         await ExecuteAsync(connection, MergeSql.InsertFindings, cancellation, scan.Tenant, scan.Seen.Service, scan.Seen.Source, now, hash);
@@ -112,7 +112,7 @@ internal sealed class ImportMerge(
             scan.Tenant, scan.Import, scan.Seen.Service, scan.Seen.Source, scan.Seen.Scan, now, (short)Outcome.Rejected, scan.RuleSet);
         await ExecuteAsync(connection, SettledSet.InsertTransitions, cancellation, scan.Tenant, now, scan.Actor, scan.Seen.Scan);
         await ExecuteAsync(connection, MergeSql.Seen, cancellation, scan.Tenant, scan.Seen.Scan, now);
-        await Regrouping.AfterMergeAsync(connection, scan.Tenant, scan.Seen.Service, scan.Seen.Source, left, cancellation);
+        await GroupUpkeep.AfterMergeAsync(connection, scan.Tenant, scan.Seen.Service, scan.Seen.Source, left, cancellation);
         var events = EventsOf(changes, scan.Seen.Scan);
         await tail.WriteEventsAsync(connection, scan.Tenant, now, events, cancellation);
         await SetSave.WriteDueAsync(connection, scan.Tenant, DueOf(changes), cancellation);

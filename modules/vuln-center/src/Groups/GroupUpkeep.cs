@@ -7,7 +7,7 @@ namespace Wave16.VulnCenter.Groups;
 /// Keeps the groups of a service as <see cref="Linking"/> says they are, by computing the neighbourhood of what changed anew.
 /// In the caller's transaction, which holds the service's lock (<see cref="Imports.MergeSql.Lock"/>).
 /// </summary>
-internal static class Regrouping
+internal static class GroupUpkeep
 {
     /// <summary>From so many on, a service's findings are read as a whole.</summary>
     private const int Many = 200;
