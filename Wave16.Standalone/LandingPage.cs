@@ -40,7 +40,7 @@ internal static class LandingPage
             <body>
             <h1>Wave 16</h1>
             <p>{{(waiting.Count == 0 ? "Everything is ready." : "Starting: " + Encode(string.Join("; ", waiting.Select(part => $"{part.Name}: {part.NotReadyBecause}"))))}}
-            <a href="/scalar">API reference</a> · <a href="/health">health</a></p>
+            <a href="/backlog">findings backlog</a> · <a href="/scalar">API reference</a> · <a href="/health">health</a></p>
             <h2>Modules</h2>
             <table><tr><th>Module</th><th>State</th><th>What it is for</th><th>Links</th></tr>
             """);

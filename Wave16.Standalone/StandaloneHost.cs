@@ -104,6 +104,7 @@ public static class StandaloneHost
         app.MapModules();
         app.MapNeighbours("/neighbours");
         app.MapLandingPage();
+        app.MapBacklogPage();
         return app;
     }
 

@@ -101,7 +101,9 @@ fi
 move '{"status":"triaged","reason":"reachable from the internet"}'
 move '{"status":"fixed","reason":"upgraded in shop-api 2.4.1"}'
 [ "$severity" = critical ] && gate 404
-move '{"status":"verified","evidence":{"sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","note":"scan log"}}'
+attached=$(call POST "/findings/$finding/artifacts" -F "file=@$report;type=application/json" -F 'note=the scan after the fix')
+echo "  attached $(first name "$attached")"
+move "{\"status\":\"verified\",\"evidence\":{\"sha256\":\"$(first sha256 "$attached")\"}}"
 
 say "The same report again: it still shows that finding, so it opens again; nothing else changes"
 again=$(import)

@@ -26,6 +26,10 @@ internal sealed class ImportFloor(NpgsqlDataSource database)
             await using var command = database.CreateCommand((await reader.ReadToEndAsync(cancellation)).Replace("vuln_center", Schema, StringComparison.Ordinal));
             await command.ExecuteNonQueryAsync(cancellation);
         }
+
+        // The counts behind the summary are kept by triggers: ours to pay for.
+        await using var bare = database.CreateCommand($"alter table {Schema}.finding disable trigger user");
+        await bare.ExecuteNonQueryAsync(cancellation);
     }
 
     /// <returns>Findings written.</returns>
@@ -55,7 +59,7 @@ internal sealed class ImportFloor(NpgsqlDataSource database)
         var now = TimeProvider.System.GetUtcNow();
         await using var copy = await connection.BeginBinaryImportAsync($"""
             copy {Schema}.finding (
-              tenant, id, version, service, source, kind, rule, title, severity, severity_from, raw_severity, status, status_since, identifiers,
+              tenant, id, version, service, source, kind, rule, title, severity, severity_from, scan_severity, scan_severity_from, raw_severity, status, status_since, identifiers,
               component, component_version, purl, fixed_versions, manifest, image, environments, first_seen, content_hash, audit_hash, detail) from stdin (format binary)
             """, cancellation);
         foreach (var (id, result) in rows)
@@ -70,6 +74,8 @@ internal sealed class ImportFloor(NpgsqlDataSource database)
             await copy.WriteAsync((short)raw.Kind, NpgsqlDbType.Smallint, cancellation);
             await copy.WriteAsync(raw.RuleId, NpgsqlDbType.Text, cancellation);
             await copy.WriteAsync(raw.Title, NpgsqlDbType.Text, cancellation);
+            await copy.WriteAsync((short)raw.Severity, NpgsqlDbType.Smallint, cancellation);
+            await copy.WriteAsync("source", NpgsqlDbType.Text, cancellation);
             await copy.WriteAsync((short)raw.Severity, NpgsqlDbType.Smallint, cancellation);
             await copy.WriteAsync("source", NpgsqlDbType.Text, cancellation);
             await Text(raw.RawSeverity);
@@ -98,7 +104,7 @@ internal sealed class ImportFloor(NpgsqlDataSource database)
     {
         var scan = Guid.CreateVersion7();
         await using var copy = await connection.BeginBinaryImportAsync(
-            $"copy {Schema}.observation (tenant, finding, payload_hash, occurrence, id, scan, pointer, raw_severity) from stdin (format binary)", cancellation);
+            $"copy {Schema}.observation (tenant, finding, payload_hash, occurrence, id, scan, pointer, raw_severity, identity, content_hash) from stdin (format binary)", cancellation);
         foreach (var (id, result) in rows)
         {
             await copy.StartRowAsync(cancellation);
@@ -110,6 +116,8 @@ internal sealed class ImportFloor(NpgsqlDataSource database)
             await copy.WriteAsync(scan, NpgsqlDbType.Uuid, cancellation);
             await copy.WriteAsync(result.Raw.Pointer, NpgsqlDbType.Text, cancellation);
             await copy.WriteAsync(result.Raw.RawSeverity ?? "", NpgsqlDbType.Text, cancellation);
+            await copy.WriteAsync(Identities.Write(result.Identity), NpgsqlDbType.Jsonb, cancellation);
+            await copy.WriteAsync(result.ContentHash, NpgsqlDbType.Bytea, cancellation);
         }
 
         await copy.CompleteAsync(cancellation);

@@ -4,6 +4,7 @@ Dictionary<string, Func<Ground, CancellationToken, Task>> benchmarks = new(Strin
 {
     ["import"] = ImportBenchmark.RunAsync,
     ["import-200mb"] = LargeImportBenchmark.RunAsync,
+    ["findings"] = FindingsBenchmark.RunAsync,
     ["save"] = SaveBenchmark.RunAsync,
     ["pipeline"] = PipelineBenchmark.RunAsync,
     ["events"] = EventsBenchmark.RunAsync,

@@ -7,6 +7,8 @@ internal sealed class Samples
 {
     private readonly List<double> _values = [];
 
+    public int Count => _values.Count;
+
     public double Median => Percentile(0.5);
 
     public double Last => _values[^1];

@@ -35,6 +35,31 @@ public sealed class StandaloneTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task The_backlog_page_gets_a_token_of_its_own_and_allows_only_what_it_brings_and_the_summary_s_style()
+    {
+        await using var standalone = StandaloneProcess.Start(_directory, _port);
+        await standalone.WhenUpAsync(Cancellation);
+        using var shell = await standalone.Client.GetAsync(new Uri("/backlog", UriKind.Relative), Cancellation);
+        Assert.Equal(HttpStatusCode.OK, shell.StatusCode);
+        var page = await shell.Content.ReadAsStringAsync(Cancellation);
+        var policy = Assert.Single(shell.Headers.GetValues("Content-Security-Policy"));
+        Assert.Contains(Hash("<script>", "</script>"), policy, StringComparison.Ordinal);
+        Assert.Contains(Hash("<style>", "</style>"), policy, StringComparison.Ordinal);
+        Assert.DoesNotContain("unsafe", policy, StringComparison.Ordinal);
+        Assert.Contains("<iframe title=\"Findings backlog\" sandbox>", page, StringComparison.Ordinal);
+
+        using var token = await standalone.Client.PostAsync(new Uri("/dev/token", UriKind.Relative), content: null, Cancellation);
+        using var ask = new HttpRequestMessage(HttpMethod.Get, "/findings/summary?format=html");
+        ask.Headers.Authorization = new AuthenticationHeaderValue("Bearer", (await token.Content.ReadFromJsonAsync<JsonElement>(Cancellation)).GetProperty("access_token").GetString() ?? "");
+        using var summary = await standalone.Client.SendAsync(ask, Cancellation);
+        page = await summary.Content.ReadAsStringAsync(Cancellation);
+        Assert.Contains(Hash("<style>", "</style>"), policy, StringComparison.Ordinal);
+
+        string Hash(string from, string to) => Convert.ToBase64String(System.Security.Cryptography.SHA256.HashData(Encoding.UTF8.GetBytes(
+            page[(page.IndexOf(from, StringComparison.Ordinal) + from.Length)..page.IndexOf(to, StringComparison.Ordinal)])));
+    }
+
+    [Fact]
     public async Task It_says_what_runs_where_and_stops_cleanly_on_an_interrupt()
     {
         await using var standalone = StandaloneProcess.Start(_directory, _port);

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Tests.Dedup;
 using Wave16.VulnCenter.Tests.Groups;
 
 namespace Wave16.VulnCenter.Tests;
@@ -54,7 +55,8 @@ public sealed class ClientTests(VulnCenterHost host) : IClassFixture<VulnCenterH
         var page = await client.ListAsync(new Dictionary<string, string> { ["service"] = "shop api&co", ["limit"] = "5" }, cancellation);
         var worst = page.Items[0];
         Assert.Equal(("shop api&co", FindingStatus.Open, 1L), (worst.Service, worst.Status, worst.Version));
-        var version = worst.Version;
+        var evidence = await client.AttachAsync(worst.Id, new ArtifactReference(new string('A', 64), "https://evidence.test/scan.log", "text/plain"), cancellation: cancellation);
+        var version = evidence.Version;
         foreach (var change in (StatusChange[])
         [
             new(FindingStatus.Triaged), new(FindingStatus.Fixed, "upgraded"), new(FindingStatus.Verified, Evidence: new Evidence(Sha256: new string('a', 64))),
@@ -94,6 +96,29 @@ public sealed class ClientTests(VulnCenterHost host) : IClassFixture<VulnCenterH
         Assert.Empty(split.Groups);
         Assert.Equal(HttpStatusCode.NotFound, gone.Status);
         Assert.Equal("epss", Assert.Single((await client.ListFeedsAsync(cancellation)).Items).Name);
+    }
+
+    [Fact]
+    public async Task The_client_splits_a_finding_and_changes_the_rules_it_is_recognised_by()
+    {
+        using var http = await host.OperatorAsync("client-dedup");
+        var client = new VulnCenterClient(http);
+        var cancellation = TestContext.Current.CancellationToken;
+        await http.ImportAsync("generic", "shop-api", DedupCalls.Report(DedupCalls.Sca("1.0.0"), DedupCalls.Sca("2.0.0")));
+        var finding = await client.GetAsync(Assert.Single((await client.ListAsync(new Dictionary<string, string>(), cancellation)).Items).Id, cancellation);
+        var leaving = finding.Observations.Single(o => o.Identity?.ComponentVersion == "2.0.0").Id;
+
+        var unmerged = await client.UnmergeAsync(finding.Finding.Id, finding.Finding.Version, new UnmergeRequest([leaving], "two problems"), cancellation: cancellation);
+        var rules = await client.GetDedupRulesAsync(DedupCalls.Source, cancellation);
+        var change = new DedupRulesChange([new DedupKeyRule("package", [FindingKind.Sca], ["rule", "component"]), DedupCalls.Position]);
+        var preview = await client.TryDedupRulesAsync(DedupCalls.Source, rules.Version, change, cancellation);
+        var changed = await client.ChangeDedupRulesAsync(DedupCalls.Source, rules.Version, change, cancellation);
+
+        Assert.Equal((2L, 0L, 0L), (preview.Findings, preview.Splits, preview.Merges));
+        Assert.Equal((2, "package"), (changed.Version, changed.Keys[0].Name));
+        Assert.Equal(
+            [Outcome.Unmerged], (await client.DecisionsAsync(new Dictionary<string, string> { ["finding"] = $"{unmerged.NewFinding}" }, cancellation)).Items.Select(entry => entry.Outcome));
+        Assert.Empty((await client.OverMergesAsync(new Dictionary<string, string> { ["service"] = "shop-api" }, cancellation)).Items);
     }
 
     [Fact]

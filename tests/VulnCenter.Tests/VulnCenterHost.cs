@@ -56,10 +56,31 @@ public sealed class VulnCenterHost(PostgresFixture postgres) : IAsyncLifetime
 
     /// <summary>A module with a database of its own, for what another one's background work would disturb.</summary>
     /// <param name="database">One that a module had before; null: a new one.</param>
-    public async Task<(RunningModules Module, string Database)> StartAloneAsync(TimeProvider clock, string? database = null)
+    public async Task<(RunningModules Module, string Database)> StartAloneAsync(string? database = null)
     {
         database ??= await postgres.CreateDatabaseAsync(TestContext.Current.CancellationToken);
-        return (await StartOnAsync(database, services => services.AddSingleton(clock), []), database);
+        return (await StartOnAsync(database, configure: null, []), database);
+    }
+
+    /// <summary>
+    /// Makes everything about findings' deadlines so much older, as if that time had gone by. The clock itself cannot be moved:
+    /// the silo lives by it, too.
+    /// </summary>
+    public static async Task PassAsync(string database, TimeSpan time)
+    {
+        await using var connection = new NpgsqlConnection(database);
+        await connection.OpenAsync(TestContext.Current.CancellationToken);
+        await using var command = new NpgsqlCommand("""
+            with f as (
+              update vuln_center.finding
+              set first_seen = first_seen - $1, status_since = status_since - $1, suppressed_at = suppressed_at - $1, suppressed_until = suppressed_until - $1,
+                  sla_from = sla_from - $1, sla_paused_at = sla_paused_at - $1, sla_warn_at = sla_warn_at - $1, sla_due_at = sla_due_at - $1,
+                  sla_warned_at = sla_warned_at - $1, sla_breached_at = sla_breached_at - $1
+            )
+            update platform.due set due_at = due_at - $1, next_at = next_at - $1
+            """, connection);
+        command.Parameters.Add(new NpgsqlParameter<TimeSpan> { TypedValue = time });
+        await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
     }
 
     public Task<HttpClient> OperatorAsync(string tenant) => Module.ClientAsync(tenant, TestContext.Current.CancellationToken, "operator", "auditor");
@@ -155,6 +176,16 @@ internal static class VulnCenterCalls
         }
 
         return await client.SendAsync(request, TestContext.Current.CancellationToken);
+    }
+
+    /// <summary>Attaches a reference, and returns what names it as evidence that the finding is gone.</summary>
+    public static async Task<object> AttachEvidenceAsync(this HttpClient client, Guid finding)
+    {
+        var sha256 = new string('a', 64);
+        using var answer = await client.PostAsJsonAsync(
+            $"/findings/{finding}/artifacts", new ArtifactReference(sha256, "https://evidence.test/scan.log", "text/plain"), Json, TestContext.Current.CancellationToken);
+        Assert.True(answer.IsSuccessStatusCode, $"{answer.StatusCode}: {await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)}");
+        return new { status = "verified", evidence = new { sha256 } };
     }
 
     public static async Task<string> CodeOfAsync(this HttpResponseMessage answer) =>

@@ -58,7 +58,7 @@ public enum FindingKind
     License = 6,
 }
 
-/// <summary>What became of one raw result of a report.</summary>
+/// <summary>What became of one raw result of a report, at its import or later.</summary>
 [JsonConverter(typeof(KebabCaseEnumConverter<Outcome>))]
 public enum Outcome
 {
@@ -66,6 +66,12 @@ public enum Outcome
     Matched = 2,
     Reopened = 3,
     Rejected = 4,
+
+    /// <summary>Rules changed: its finding is no longer recognised by it.</summary>
+    Released = 5,
+
+    /// <summary>Somebody split it from its finding; it is the first of another one.</summary>
+    Unmerged = 6,
 }
 
 /// <summary>What a scan says about what it does not show.</summary>

@@ -11,6 +11,7 @@ public static class VulnCenterEvents
     public const string GateRaised = "wave16.vuln-center.gate-raised.v1";
     public const string GateWithdrawn = "wave16.vuln-center.gate-withdrawn.v1";
     public const string ScanImported = "wave16.vuln-center.scan-imported.v1";
+    public const string TicketRequested = "wave16.vuln-center.ticket-requested.v1";
 }
 
 /// <summary>Full state after the change, so that a late event may be dropped when a later version is known.</summary>
@@ -36,3 +37,6 @@ public sealed record GateRaised(string Key, Guid Finding, string Service, Severi
 public sealed record GateWithdrawn(string Key, Guid Finding, string Service, string Why);
 
 public sealed record ScanImported(Guid Scan, string Service, string Source, ScanScope Scope, long Observations, long FindingsNew, long FindingsReopened, long FindingsChanged, long FindingsFixed);
+
+/// <summary>Somebody wants a ticket for a finding; what it is to say is kept, and not in the event.</summary>
+public sealed record TicketRequested(Guid Ticket, Guid Finding, string Connector);

@@ -58,6 +58,7 @@ public sealed record FindingLocation(string? Path, int? Line, int? EndLine, stri
 /// <summary>A finding with everything that is known of it.</summary>
 /// <param name="OtherLocations">Where else the same result stands, as some SARIF tools say; at most 100.</param>
 /// <param name="Code">Null for what stands in no file.</param>
+/// <param name="NeverMergedWith">Findings it was split from, or that were split from it.</param>
 /// <param name="Group">Findings of other sources that are the same problem; null when there are none.</param>
 public sealed record FindingDetail(
     Finding Finding,
@@ -73,6 +74,7 @@ public sealed record FindingDetail(
     IReadOnlyList<Evidence> Evidence,
     IReadOnlyList<FindingLocation> OtherLocations,
     CodeLink? Code,
+    IReadOnlyList<NeverMerged> NeverMergedWith,
     FindingGroup? Group = null);
 
 /// <summary>Where the code is that a finding stands in.</summary>
@@ -93,7 +95,8 @@ public sealed record ReportedScore(string Version, string Vector, decimal? Score
 /// <summary>One raw result of a report.</summary>
 /// <param name="PayloadHash">SHA-256 of the raw result's bytes (keyed when they can hold a secret), 64 lower-case hexadecimal digits.</param>
 /// <param name="Pointer">RFC 6901 pointer into the report it first came in.</param>
-public sealed record Observation(Guid Id, Guid Scan, string PayloadHash, string Pointer, string? RawSeverity, DateTimeOffset At);
+/// <param name="Identity">Null for observations of before it was kept.</param>
+public sealed record Observation(Guid Id, Guid Scan, string PayloadHash, string Pointer, string? RawSeverity, DateTimeOffset At, ObservationIdentity? Identity);
 
 /// <summary>Why an observation became, or did not become, part of a finding.</summary>
 /// <param name="RuleSet">Version of the source's dedup rules.</param>
@@ -108,7 +111,7 @@ public sealed record Transition(long Version, DateTimeOffset At, string Actor, s
 
 /// <summary>What shows that a finding is gone. References are stored, never fetched.</summary>
 /// <param name="Scan">A complete scan of the same service by the same source, finished after the fix, that does not show the finding.</param>
-/// <param name="Sha256">Digest of an artifact, 64 hexadecimal digits.</param>
+/// <param name="Sha256">Digest of an artifact that is attached to the finding, 64 hexadecimal digits.</param>
 /// <param name="Uri">Where the artifact is kept.</param>
 public sealed record Evidence(Guid? Scan = null, string? Sha256 = null, string? Uri = null, string? Note = null);
 
@@ -120,7 +123,8 @@ public sealed record StatusChange(FindingStatus Status, string? Reason = null, E
 /// <summary>A page of a list.</summary>
 /// <param name="Next">Cursor of the next page; null on the last one.</param>
 /// <param name="Facets">Counts by field and value, when asked for with <c>facets=true</c>.</param>
-public sealed record FindingPage(IReadOnlyList<Finding> Items, string? Next, IReadOnlyDictionary<string, IReadOnlyDictionary<string, long>>? Facets);
+/// <param name="FacetsOf">How many of the matches were counted, when there are more: 50,000. Null when all of them were.</param>
+public sealed record FindingPage(IReadOnlyList<Finding> Items, string? Next, IReadOnlyDictionary<string, IReadOnlyDictionary<string, long>>? Facets, int? FacetsOf = null);
 
 /// <summary>Body of <c>PUT /findings/{id}/suppression</c>.</summary>
 /// <param name="Reason">1 to 2,000 characters.</param>

@@ -24,6 +24,15 @@ public sealed partial class VulnCenterClient(HttpClient http, TimeProvider? cloc
         return await SendAsync<FindingPage>(request, cancellation);
     }
 
+    /// <summary><c>GET /findings/summary</c>, as JSON.</summary>
+    /// <param name="service">Null for all services.</param>
+    public async Task<FindingSummary> SummaryAsync(string? service = null, CancellationToken cancellation = default)
+    {
+        var parameters = service is null ? null : new Dictionary<string, string>(StringComparer.Ordinal) { ["service"] = service };
+        using var request = new HttpRequestMessage(HttpMethod.Get, Address("findings/summary", parameters));
+        return await SendAsync<FindingSummary>(request, cancellation);
+    }
+
     /// <summary><c>GET /findings/{id}</c>; its entity tag is <see cref="Finding.Version"/>.</summary>
     public async Task<FindingDetail> GetAsync(Guid id, CancellationToken cancellation = default)
     {
@@ -42,6 +51,52 @@ public sealed partial class VulnCenterClient(HttpClient http, TimeProvider? cloc
         request.Headers.IfMatch.Add(new EntityTagHeaderValue(string.Create(CultureInfo.InvariantCulture, $"\"{version}\"")));
         AddKey(request, idempotencyKey);
         return await SendAsync<FindingDetail>(request, cancellation);
+    }
+
+    /// <summary><c>GET /findings/dedup-rules/{source}</c>; its entity tag is <see cref="DedupRules.Version"/>.</summary>
+    public async Task<DedupRules> GetDedupRulesAsync(string source, CancellationToken cancellation = default)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, Address($"findings/dedup-rules/{Uri.EscapeDataString(source)}"));
+        return await SendAsync<DedupRules>(request, cancellation);
+    }
+
+    /// <summary><c>PUT /findings/dedup-rules/{source}</c>.</summary>
+    /// <param name="version">Of the rules that the change was decided on.</param>
+    /// <exception cref="VulnCenterException">400 when the rules would hide or lose findings, 412 when they were changed meanwhile.</exception>
+    public Task<DedupRules> ChangeDedupRulesAsync(string source, int version, DedupRulesChange change, CancellationToken cancellation = default) =>
+        PutRulesAsync<DedupRules>($"findings/dedup-rules/{Uri.EscapeDataString(source)}", version, change, cancellation);
+
+    /// <summary><c>PUT /findings/dedup-rules/{source}?dryRun=true</c>: changes nothing.</summary>
+    public Task<DedupPreview> TryDedupRulesAsync(string source, int version, DedupRulesChange change, CancellationToken cancellation = default) =>
+        PutRulesAsync<DedupPreview>($"findings/dedup-rules/{Uri.EscapeDataString(source)}?dryRun=true", version, change, cancellation);
+
+    /// <summary><c>POST /findings/{id}/unmerge</c>.</summary>
+    /// <param name="version">The finding's version that this was decided on.</param>
+    /// <param name="idempotencyKey">The same one again gives the first answer again.</param>
+    /// <exception cref="VulnCenterException">412 when the finding has moved on, 422 when nothing tells the observations from the others.</exception>
+    public async Task<Unmerged> UnmergeAsync(Guid id, long version, UnmergeRequest split, string? idempotencyKey = null, CancellationToken cancellation = default)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, Address($"findings/{id:D}/unmerge"));
+        request.Content = JsonContent.Create(split, options: Json);
+        request.Headers.IfMatch.Add(new EntityTagHeaderValue(string.Create(CultureInfo.InvariantCulture, $"\"{version}\"")));
+        AddKey(request, idempotencyKey);
+        return await SendAsync<Unmerged>(request, cancellation);
+    }
+
+    /// <summary><c>GET /findings/overmerged</c>.</summary>
+    /// <param name="filter">Query parameters by name: <c>service</c>, <c>source</c>, <c>limit</c>, <c>cursor</c>.</param>
+    public async Task<OverMergePage> OverMergesAsync(IReadOnlyDictionary<string, string> filter, CancellationToken cancellation = default)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, Address("findings/overmerged", filter));
+        return await SendAsync<OverMergePage>(request, cancellation);
+    }
+
+    /// <summary><c>GET /findings/decisions</c>.</summary>
+    /// <param name="filter">Query parameters by name: <c>finding</c>, <c>scan</c>, <c>outcome</c>, <c>from</c>, <c>limit</c>, <c>cursor</c> …</param>
+    public async Task<DecisionPage> DecisionsAsync(IReadOnlyDictionary<string, string> filter, CancellationToken cancellation = default)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, Address("findings/decisions", filter));
+        return await SendAsync<DecisionPage>(request, cancellation);
     }
 
     /// <summary><c>POST /findings/imports</c>: sends a scanner's own report. It may still be under way afterwards: <see cref="WaitAsync(Import, CancellationToken)"/>.</summary>
@@ -78,6 +133,98 @@ public sealed partial class VulnCenterClient(HttpClient http, TimeProvider? cloc
         return import;
     }
 
+    /// <summary><c>POST /findings/{id}/artifacts</c>: attaches a file. The same content again is not attached twice.</summary>
+    /// <param name="content">Read once, not closed.</param>
+    /// <param name="name">The file's name, without a path.</param>
+    /// <param name="mediaType">One that is taken, and that the content is.</param>
+    /// <exception cref="VulnCenterException">413 when it is too large, 415 when its type is not taken, 422 when the content is of another type; nothing of it is kept.</exception>
+    public async Task<ArtifactList> AttachAsync(
+        Guid id, Stream content, string name, string mediaType, string? note = null, string? idempotencyKey = null, CancellationToken cancellation = default)
+    {
+        using var parts = new MultipartFormDataContent();
+        if (note is not null)
+        {
+            parts.Add(new StringContent(note), "note");
+        }
+
+        using var file = new StreamContent(new LeftOpen(content));
+        file.Headers.ContentType = new MediaTypeHeaderValue(mediaType);
+        parts.Add(file, "file", name);
+        using var request = new HttpRequestMessage(HttpMethod.Post, Address($"findings/{id:D}/artifacts")) { Content = parts };
+        AddKey(request, idempotencyKey);
+        return await SendAsync<ArtifactList>(request, cancellation);
+    }
+
+    /// <summary><c>POST /findings/{id}/artifacts</c>: attaches what is kept elsewhere, by its digest.</summary>
+    public async Task<ArtifactList> AttachAsync(Guid id, ArtifactReference reference, string? idempotencyKey = null, CancellationToken cancellation = default)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, Address($"findings/{id:D}/artifacts")) { Content = JsonContent.Create(reference, options: Json) };
+        AddKey(request, idempotencyKey);
+        return await SendAsync<ArtifactList>(request, cancellation);
+    }
+
+    /// <summary><c>GET /findings/{id}/artifacts</c>.</summary>
+    public async Task<ArtifactList> ArtifactsAsync(Guid id, CancellationToken cancellation = default)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, Address($"findings/{id:D}/artifacts"));
+        return await SendAsync<ArtifactList>(request, cancellation);
+    }
+
+    /// <summary><c>GET /findings/{id}/artifacts/{sha256}</c>: writes the content to <paramref name="destination"/>. The caller checks its digest.</summary>
+    public async Task DownloadAsync(Guid id, string sha256, Stream destination, CancellationToken cancellation = default)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, Address($"findings/{id:D}/artifacts/{Uri.EscapeDataString(sha256)}"));
+        using var answer = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellation);
+        if (!answer.IsSuccessStatusCode)
+        {
+            throw await RefusalAsync(answer, cancellation);
+        }
+
+        await answer.Content.CopyToAsync(destination, cancellation);
+    }
+
+    /// <summary><c>POST /findings/{id}/tickets</c>: the ticket is requested, and open once integration-hub has answered.</summary>
+    /// <exception cref="VulnCenterException">409 when one is under way at the connector.</exception>
+    public async Task<Ticket> OpenTicketAsync(Guid id, TicketRequest ticket, string? idempotencyKey = null, CancellationToken cancellation = default)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, Address($"findings/{id:D}/tickets")) { Content = JsonContent.Create(ticket, options: Json) };
+        AddKey(request, idempotencyKey);
+        return await SendAsync<Ticket>(request, cancellation);
+    }
+
+    /// <summary><c>GET /findings/{id}/tickets</c>.</summary>
+    public async Task<TicketList> TicketsAsync(Guid id, CancellationToken cancellation = default)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, Address($"findings/{id:D}/tickets"));
+        return await SendAsync<TicketList>(request, cancellation);
+    }
+
+    /// <summary><c>POST /findings/{id}/tickets/{ticket}/refresh</c>: asks integration-hub for its state now.</summary>
+    public async Task<Ticket> RefreshTicketAsync(Guid id, Guid ticket, CancellationToken cancellation = default)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, Address($"findings/{id:D}/tickets/{ticket:D}/refresh"));
+        return await SendAsync<Ticket>(request, cancellation);
+    }
+
+    /// <summary><c>GET /reports/safety-console</c>, of all services or of one.</summary>
+    public Task<SafetyConsoleReport> SafetyConsoleReportAsync(string? service = null, CancellationToken cancellation = default) =>
+        ReportAsync<SafetyConsoleReport>("safety-console", service, cancellation);
+
+    /// <summary><c>GET /reports/control-plane</c>, of all services or of one.</summary>
+    public Task<ControlPlaneReport> ControlPlaneReportAsync(string? service = null, CancellationToken cancellation = default) =>
+        ReportAsync<ControlPlaneReport>("control-plane", service, cancellation);
+
+    /// <summary><c>GET /reports/program-graph</c>, of all services or of one.</summary>
+    public Task<ProgramGraphReport> ProgramGraphReportAsync(string? service = null, CancellationToken cancellation = default) =>
+        ReportAsync<ProgramGraphReport>("program-graph", service, cancellation);
+
+    private async Task<T> ReportAsync<T>(string name, string? service, CancellationToken cancellation)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, Address($"reports/{name}", service is null ? null : new Dictionary<string, string> { ["service"] = service }));
+        request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("application/json"));
+        return await SendAsync<T>(request, cancellation);
+    }
+
     /// <summary><c>POST /cvss</c>: one result per vector, in their order; what is no valid vector has its error there.</summary>
     /// <exception cref="VulnCenterException">413 when there are more than 200,000.</exception>
     public async Task<IReadOnlyList<ScoredVector>> ScoreAsync(IReadOnlyList<string> vectors, CancellationToken cancellation = default)
@@ -106,6 +253,14 @@ public sealed partial class VulnCenterClient(HttpClient http, TimeProvider? cloc
         {
             request.Headers.Add("Idempotency-Key", idempotencyKey);
         }
+    }
+
+    private async Task<T> PutRulesAsync<T>(string path, int version, DedupRulesChange change, CancellationToken cancellation)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Put, Address(path));
+        request.Content = JsonContent.Create(change, options: Json);
+        request.Headers.IfMatch.Add(new EntityTagHeaderValue(string.Create(CultureInfo.InvariantCulture, $"\"{version}\"")));
+        return await SendAsync<T>(request, cancellation);
     }
 
     private async Task<T> SendAsync<T>(HttpRequestMessage request, CancellationToken cancellation)

@@ -46,6 +46,9 @@ internal sealed class VulnCenterSample : ModuleSample
             using var answer = await client.SendAsync(request, TestContext.Current.CancellationToken);
             answer.EnsureSuccessStatusCode();
         }
+
+        using var ticket = await client.PostAsJsonAsync($"{finding}/tickets", new { connector = "jira" }, TestContext.Current.CancellationToken);
+        ticket.EnsureSuccessStatusCode();
     }
 
     private static HttpRequestMessage Move(string finding, object change) => new(HttpMethod.Post, $"{finding}/status") { Content = JsonContent.Create(change) };

@@ -10,23 +10,23 @@ public sealed class FindingLifeTests(VulnCenterHost host) : IClassFixture<VulnCe
 {
     private static readonly object Triaged = new { status = "triaged", reason = "reachable" };
     private static readonly object Fixed = new { status = "fixed", reason = "upgraded" };
-    private static readonly object Verified = new { status = "verified", evidence = new { sha256 = new string('a', 64) } };
 
     [Fact]
     public async Task A_finding_goes_through_its_whole_life_and_every_step_is_in_its_history()
     {
         using var client = await host.OperatorAsync("life");
         var finding = await ImportOneAsync(client, "shop-api", "critical");
-        foreach (var step in (object[])[Triaged, Fixed, Verified])
+        var verified = await client.AttachEvidenceAsync(finding.Id);
+        foreach (var step in (object[])[Triaged, Fixed, verified])
         {
             using var answer = await client.MoveAsync(finding.Id, step, "*");
             Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
         }
 
         var detail = await client.FindingAsync(finding.Id);
-        Assert.Equal((FindingStatus.Verified, 4L), (detail.Finding.Status, detail.Finding.Version));
+        Assert.Equal((FindingStatus.Verified, 5L), (detail.Finding.Status, detail.Finding.Version));
         Assert.Equal(
-            ["finding.verified", "finding.fix-claimed", "finding.triaged", "finding.observed"], detail.History.Select(step => step.Change));
+            ["finding.verified", "finding.fix-claimed", "finding.triaged", "finding.artifact-attached", "finding.observed"], detail.History.Select(step => step.Change));
         Assert.All(detail.History, step => Assert.Equal("life-tester", step.Actor));
         Assert.Equal(new string('a', 64), Assert.Single(detail.Evidence).Sha256);
     }

@@ -20,6 +20,7 @@ public sealed class FindingRulesTests
         ["gone-from-scan"] = new FindingCommand.GoneFromScan(Scan),
         ["verify"] = new FindingCommand.Verify(new Evidence(Scan, null, null, null), EvidenceProof.CleanScan, null),
         ["verify-with-worthless-scan"] = new FindingCommand.Verify(new Evidence(Scan, null, null, null), EvidenceProof.WorthlessScan, null),
+        ["verify-with-worthless-artifact"] = new FindingCommand.Verify(new Evidence(null, new string('a', 64), null, null), EvidenceProof.WorthlessArtifact, null),
         ["seen-in-scan"] = new FindingCommand.SeenInScan(Scan),
         ["reported-again"] = new FindingCommand.ReportedAgain("still exploitable"),
         ["suppress"] = new FindingCommand.Suppress(SuppressionKind.RiskAccepted, "behind the proxy", Now.AddDays(30)),
@@ -40,6 +41,7 @@ public sealed class FindingRulesTests
         { Open, "gone-from-scan", "fixed" },
         { Open, "verify", "finding.invalid-transition" },
         { Open, "verify-with-worthless-scan", "finding.invalid-transition" },
+        { Open, "verify-with-worthless-artifact", "finding.invalid-transition" },
         { Open, "seen-in-scan", "unchanged" },
         { Open, "reported-again", "finding.invalid-transition" },
         { Open, "suppress", "open" },
@@ -56,6 +58,7 @@ public sealed class FindingRulesTests
         { Triaged, "gone-from-scan", "fixed" },
         { Triaged, "verify", "finding.invalid-transition" },
         { Triaged, "verify-with-worthless-scan", "finding.invalid-transition" },
+        { Triaged, "verify-with-worthless-artifact", "finding.invalid-transition" },
         { Triaged, "seen-in-scan", "unchanged" },
         { Triaged, "reported-again", "finding.invalid-transition" },
         { Triaged, "suppress", "triaged" },
@@ -72,6 +75,7 @@ public sealed class FindingRulesTests
         { Fixed, "gone-from-scan", "unchanged" },
         { Fixed, "verify", "verified" },
         { Fixed, "verify-with-worthless-scan", "finding.evidence-insufficient" },
+        { Fixed, "verify-with-worthless-artifact", "finding.evidence-insufficient" },
         { Fixed, "seen-in-scan", "open" },
         { Fixed, "reported-again", "open" },
         { Fixed, "suppress", "fixed" },
@@ -88,6 +92,7 @@ public sealed class FindingRulesTests
         { Verified, "gone-from-scan", "unchanged" },
         { Verified, "verify", "finding.verified" },
         { Verified, "verify-with-worthless-scan", "finding.verified" },
+        { Verified, "verify-with-worthless-artifact", "finding.verified" },
         { Verified, "seen-in-scan", "open" },
         { Verified, "reported-again", "open" },
         { Verified, "suppress", "verified" },
@@ -142,6 +147,7 @@ public sealed class FindingRulesTests
     [InlineData(Severity.Low, nameof(EvidenceProof.Note), true)]
     [InlineData(Severity.Info, nameof(EvidenceProof.Note), true)]
     [InlineData(Severity.Low, nameof(EvidenceProof.WorthlessScan), false)]
+    [InlineData(Severity.Info, nameof(EvidenceProof.WorthlessArtifact), false)]
     [InlineData(Severity.Low, nameof(EvidenceProof.None), false)]
     public void The_evidence_that_verifies_depends_on_the_severity(Severity severity, string proof, bool enough)
     {

@@ -1,5 +1,6 @@
 using System.Text;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Tests.Dedup;
 
 namespace Wave16.VulnCenter.Tests.Imports;
 
@@ -148,7 +149,7 @@ public sealed class DriftTests(VulnCenterHost host) : IClassFixture<VulnCenterHo
     {
         using var client = await host.OperatorAsync($"drift-{status}");
         var before = await FirstAsync(client, Complete, Sast("R1", "src/a.cs", 10, "x()"));
-        object[] steps = [new { status = "triaged" }, new { status = "fixed", reason = "rewritten" }, new { status = "verified", evidence = new { sha256 = new string('a', 64) } }];
+        object[] steps = [new { status = "triaged" }, new { status = "fixed", reason = "rewritten" }, await client.AttachEvidenceAsync(before["R1"].Id)];
         foreach (var step in steps[..(status == "fixed" ? 2 : 3)])
         {
             using var moved = await client.MoveAsync(before["R1"].Id, step, "*");
@@ -238,6 +239,24 @@ public sealed class DriftTests(VulnCenterHost host) : IClassFixture<VulnCenterHo
         var result = await ImportAsync(client, Complete, Sast("R1", "src/a.cs", 14, "y()"), Sast("R9", "src/z.cs", 1, "z()"));
 
         Assert.Equal((1L, 1L), (result.New, result.Matched));
+    }
+
+    [Fact]
+    public async Task A_finding_is_not_followed_to_where_one_stands_that_was_told_apart_from_it()
+    {
+        using var client = await host.OperatorAsync("drift-apart");
+        string[] both = [With(Sast("R1", "src/a.cs", 10, "x()"), """{"id":"7"}"""), With(Sast("R1", "src/a.cs", 20, "y()"), """{"id":"7"}""")];
+        await ImportAsync(client, Complete, both);
+        var finding = Assert.Single((await client.FindingsAsync()).Items);
+        var unmerged = await client.UnmergeAsync(finding.Id, identity => identity.Line == 20);
+        // The one that was split off is followed away from line 20, and something else appears there when the first one vanishes.
+        await ImportAsync(client, Complete, both[0], Sast("R1", "src/a.cs", 30, "z()"));
+
+        var result = await ImportAsync(client, Complete, Sast("R1", "src/a.cs", 20, "w()"), Sast("R1", "src/a.cs", 30, "z()"));
+
+        Assert.Equal((1L, 1L), (result.New, result.Matched));
+        Assert.All((await client.FindingAsync(finding.Id)).Observations, o => Assert.Equal(10, o.Identity?.Line));
+        Assert.Equal(unmerged.NewFinding, (await client.FindingsAsync()).Items.Single(item => item.Location?.Line == 30).Id);
     }
 
     [Fact]

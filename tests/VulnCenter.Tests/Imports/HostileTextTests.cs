@@ -49,7 +49,9 @@ public sealed class HostileTextTests
             try
             {
                 var items = await Reports.ReadAsync("nessus", bytes[..length]);
-                Assert.True(items.Count <= whole && bytes[length - 1] is (byte)'"' or (byte)'\n' or (byte)',', $"Cut at {length}.");
+                // Cut within the header there is nothing, which is marked; else a record was whole, but for empty fields at its end.
+                var isMarked = items is [ReportItem.ScannerSeen { Failure: not null }];
+                Assert.True(isMarked || (items.Count <= whole && bytes[length - 1] is (byte)'"' or (byte)'\n' or (byte)','), $"Cut at {length}.");
             }
             catch (ReportFormatException refused)
             {

@@ -14,7 +14,7 @@ public sealed class ImportMetricsTests(VulnCenterHost host) : IClassFixture<Vuln
         using var listener = new MeterListener();
         listener.InstrumentPublished = (instrument, each) =>
         {
-            if (instrument.Meter.Name == "Wave16.VulnCenter" && ReferenceEquals(instrument.Meter.Scope, factory))
+            if (instrument.Meter.Name == "Wave16.VulnCenter" && instrument.Name.StartsWith("imports.", StringComparison.Ordinal) && ReferenceEquals(instrument.Meter.Scope, factory))
             {
                 each.EnableMeasurementEvents(instrument);
             }

@@ -144,9 +144,9 @@ public sealed class MergePropertyTests(VulnCenterHost host) : IClassFixture<Vuln
 
         var imports = Enumerable.Range(0, 6).Select(i => client.ImportAsync(
             "generic", Service, ModelResult.Report(report.Select(result => result with { }).Concat([ModelResult.Random(new Random(i))]))));
-        object[] steps = [new { status = "triaged" }, new { status = "fixed", reason = "upgraded" }, new { status = "verified", evidence = new { sha256 = new string('a', 64) } }];
         var moves = findings.Select(async finding =>
         {
+            object[] steps = [new { status = "triaged" }, new { status = "fixed", reason = "upgraded" }, await client.AttachEvidenceAsync(finding.Id)];
             foreach (var step in steps)
             {
                 using var answer = await client.MoveAsync(finding.Id, step, "*");
@@ -184,7 +184,7 @@ public sealed class MergePropertyTests(VulnCenterHost host) : IClassFixture<Vuln
         {
             FindingStatus.Open => (FindingStatus.Triaged, new { status = "triaged" }),
             FindingStatus.Triaged => (FindingStatus.Fixed, new { status = "fixed", reason = "upgraded" }),
-            FindingStatus.Fixed => (FindingStatus.Verified, new { status = "verified", evidence = new { sha256 = new string('a', 64) } }),
+            FindingStatus.Fixed => (FindingStatus.Verified, await client.AttachEvidenceAsync(detail.Finding.Id)),
             _ => null,
         };
         if (move is not { } next)

@@ -1,7 +1,6 @@
 using System.Text;
 using System.Xml;
 using System.Xml.Linq;
-using Wave16.VulnCenter.Imports.Formats;
 
 namespace Wave16.VulnCenter.Tests.Imports;
 

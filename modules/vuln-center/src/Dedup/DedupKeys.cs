@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
+using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Imports;
 using Wave16.VulnCenter.Imports.Formats;
 
@@ -29,8 +30,10 @@ internal static class DedupKeys
     /// <summary>Part of every hash. Raise it when the encoding or the meaning of a field changes: all keys change with it.</summary>
     public const int SchemaVersion = 1;
 
+    public static IReadOnlyList<DedupKey> KeysOf(RawObservation observation, SourceRules rules) => KeysOf(Identities.Of(observation), rules);
+
     /// <summary>At least one key, best first.</summary>
-    public static IReadOnlyList<DedupKey> KeysOf(RawObservation observation, SourceRules rules)
+    public static IReadOnlyList<DedupKey> KeysOf(ObservationIdentity observation, SourceRules rules)
     {
         var keys = new List<DedupKey>(3);
         foreach (var rule in rules.Keys)
@@ -40,12 +43,12 @@ internal static class DedupKeys
             if (!rule.Fields.Contains(KeyFields.Fingerprint))
                 Add(rule, fingerprint: null);
             else
-                foreach (var fingerprint in observation.Fingerprints)
+                foreach (var fingerprint in observation.Fingerprints ?? [])
                     Add(rule, fingerprint);
         }
         return keys;
 
-        void Add(KeyRule rule, ToolFingerprint? fingerprint)
+        void Add(KeyRule rule, ObservedFingerprint? fingerprint)
         {
             if (KeyFields.Of(observation, rule.Fields, fingerprint) is not { } fields)
                 return;
@@ -95,7 +98,7 @@ internal static class KeyFields
     };
 
     /// <summary>Null when a field that must be there is not.</summary>
-    public static IReadOnlyList<KeyField>? Of(RawObservation observation, IReadOnlyList<string> names, ToolFingerprint? fingerprint)
+    public static IReadOnlyList<KeyField>? Of(ObservationIdentity observation, IReadOnlyList<string> names, ObservedFingerprint? fingerprint)
     {
         var fields = new List<KeyField>(names.Count + 1);
         foreach (var name in names)
@@ -110,56 +113,54 @@ internal static class KeyFields
     }
 
     // lib/log4j-core-2.14.1.jar: an upgrade that is still vulnerable is the same finding.
-    static string? ManifestOf(RawObservation o) => o.Component?.Version is { Length: >= 3 } version
+    static string? ManifestOf(ObservationIdentity o) => o.ComponentVersion is { Length: >= 3 } version
         ? o.Manifest?.Replace(version, "{version}", StringComparison.Ordinal)
         : o.Manifest;
 
     static bool TrueForAll(this List<KeyField> fields, int start, Predicate<KeyField> condition) =>
         fields.FindIndex(start, field => !condition(field)) < 0;
 
-    static void Add(List<KeyField> fields, RawObservation o, string name, ToolFingerprint? fingerprint)
+    static void Add(List<KeyField> fields, ObservationIdentity o, string name, ObservedFingerprint? fingerprint)
     {
         switch (name)
         {
             case "rule":
-                fields.Add(new(name, o.RuleId));
+                fields.Add(new(name, o.Rule));
                 break;
             case "component":
-                fields.Add(new(name, o.Component is not { } c ? null : c.PurlWithoutVersion ?? $"{c.Ecosystem}:{c.Name}"));
+                fields.Add(new(name, o.Component is null ? null : o.Purl ?? $"{o.Ecosystem}:{o.Component}"));
                 break;
             case "place":
-                fields.Add(o.ImageRepository is null ? new("manifest", ManifestOf(o)) : new("image", o.ImageRepository));
+                fields.Add(o.Image is null ? new("manifest", ManifestOf(o)) : new("image", o.Image));
                 break;
             case "path":
-                fields.Add(new(name, o.Location?.Path));
+                fields.Add(new(name, o.Path));
                 break;
             case "code":
-                fields.Add(o.Location?.SnippetHash is { } snippet
-                    ? new("snippet", snippet.ToString())
-                    : new("scope", o.Location?.ScopeHash?.ToString()));
+                fields.Add(o.Snippet is { } snippet ? new("snippet", snippet) : new("scope", o.Scope));
                 break;
             case "occurrence":
                 fields.Add(new(name, o.Occurrence.ToString(CultureInfo.InvariantCulture)));
                 break;
             case "secret":
-                fields.Add(new(name, o.Secret?.Hash.ToString()));
-                if (o.Secret is { IsMasked: true })
+                fields.Add(new(name, o.Secret));
+                if (o.Masked)
                     fields.Add(new("occurrence", o.Occurrence.ToString(CultureInfo.InvariantCulture)));
                 break;
             case "resource":
                 fields.Add(new(name, o.Resource));
                 break;
             case "method":
-                fields.Add(new(name, o.Web?.Method));
+                fields.Add(new(name, o.Method));
                 break;
             case "host":
-                fields.Add(new(name, o.Web?.Host));
+                fields.Add(new(name, o.Host));
                 break;
             case "path-template":
-                fields.Add(new(name, o.Web?.PathTemplate));
+                fields.Add(new(name, o.PathTemplate));
                 break;
             case "parameter":
-                fields.Add(new(name, o.Web?.Parameter));
+                fields.Add(new(name, o.Parameter));
                 break;
             case Fingerprint:
                 fields.Add(new("algorithm", fingerprint?.Algorithm));

@@ -1,6 +1,5 @@
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Imports;
-using Wave16.VulnCenter.Imports.Formats;
 
 namespace Wave16.VulnCenter.Dedup;
 
@@ -27,15 +26,15 @@ internal static class Drift
     public static IReadOnlyList<string> CodeKeys { get; } = ["sast", "position"];
 
     /// <summary>Null when nothing is left that would tell two problems of one rule apart.</summary>
-    public static Sha256Digest? ContentOf(string key, IReadOnlyList<KeyField> fields, RawObservation observation)
+    public static Sha256Digest? ContentOf(string key, IReadOnlyList<KeyField> fields, ObservationIdentity observation)
     {
-        if (!Kinds.Contains(observation.Kind) || observation.Location?.Path is null)
+        if (!Kinds.Contains(observation.Kind) || observation.Path is null)
         {
             return null;
         }
 
         // The mask of a secret is the same for all of them.
-        if (fields.Any(field => field is { Name: "secret", Value: not null }) && observation.Secret is { IsMasked: true })
+        if (fields.Any(field => field is { Name: "secret", Value: not null }) && observation.Masked)
         {
             return null;
         }

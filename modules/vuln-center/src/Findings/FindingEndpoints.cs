@@ -42,7 +42,7 @@ internal static class FindingEndpoints
     }
 
     private static async Task<Results<Ok<FindingPage>, RefusalResult>> ListAsync(
-        [AsParameters] FindingQuery query, PageRequest page, Caller caller, FindingQueries findings, TimeProvider clock, HttpContext http, CancellationToken cancellation)
+        [AsParameters] FindingQuery query, PageRequest page, Caller caller, FindingPages findings, FindingFacets facets, TimeProvider clock, HttpContext http, CancellationToken cancellation)
     {
         var (filter, refusal) = FindingFilter.Parse(caller.Tenant, query, http.Request.Query, clock.GetUtcNow());
         if (filter is null)
@@ -55,10 +55,9 @@ internal static class FindingEndpoints
             return badCursor.ToResult();
         }
 
-        var facets = query.Facets == true ? await findings.FacetsAsync(filter, cancellation) : null;
-        var rows = await findings.ListAsync(filter, after, page.Limit + 1, cancellation);
-        var (items, next) = page.ToPage(rows, last => new FindingPosition((short)last.Severity, last.FirstSeen, last.Id));
-        return TypedResults.Ok(new FindingPage(items, next, facets));
+        var (counts, counted) = query.Facets == true ? await facets.CountAsync(filter, cancellation) : (null, null);
+        var (rows, next) = page.ToPage(await findings.ListAsync(filter, after, page.Limit + 1, cancellation), row => row.Position);
+        return TypedResults.Ok(new FindingPage([.. rows.Select(row => row.Finding)], next, counts, counted));
     }
 
     private static async Task<Results<ETagResult<FindingDetail>, RefusalResult>> GetAsync(Guid id, Caller caller, FindingQueries findings, CancellationToken cancellation) =>

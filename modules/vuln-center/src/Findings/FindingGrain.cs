@@ -206,7 +206,7 @@ internal sealed class FindingGrain(FindingStore store, PolicyStore policies, Tim
     private Task<EvidenceProof> ProofAsync(FindingState finding, EvidenceReference? evidence, CancellationToken cancellation) => evidence switch
     {
         { Scan: { } scan } => store.WeighScanAsync(finding, scan, cancellation),
-        { Sha256: not null } => Task.FromResult(EvidenceProof.Artifact),
+        { Sha256: { } sha256 } => store.WeighArtifactAsync(finding, sha256, cancellation),
         { Uri: not null } => Task.FromResult(EvidenceProof.Link),
         { Note: not null } => Task.FromResult(EvidenceProof.Note),
         _ => Task.FromResult(EvidenceProof.None),

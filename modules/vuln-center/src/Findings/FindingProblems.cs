@@ -8,6 +8,8 @@ internal static class FindingProblems
     public const string InvalidTransition = "finding.invalid-transition";
     public const string Verified = "finding.verified";
     public const string EvidenceInsufficient = "finding.evidence-insufficient";
+    public const string Inseparable = "finding.inseparable";
+    public const string IdentityUnknown = "finding.identity-unknown";
     public const string SuppressionExpiry = "finding.suppression-expiry";
     public const string NotSuppressed = "finding.not-suppressed";
     public const string NotOverridden = "finding.severity-not-overridden";
@@ -31,6 +33,8 @@ internal static class FindingProblems
         new(InvalidTransition, 409, "The finding's status does not allow that"),
         new(Verified, 409, "The finding is verified"),
         new(EvidenceInsufficient, 422, "The evidence does not suffice"),
+        new(Inseparable, 422, "The observations cannot be told apart"),
+        new(IdentityUnknown, 409, "The observations' identities are not known"),
         new(SuppressionExpiry, 422, "The suppression does not end when it may"),
         new(NotSuppressed, 409, "The finding is not suppressed"),
         new(NotOverridden, 409, "The finding's severity is not overridden"),

@@ -8,9 +8,6 @@ using Wave16.VulnCenter.Imports.Formats;
 
 namespace Wave16.VulnCenter.Findings;
 
-/// <summary>Where a page of findings ended: the keyset of its order.</summary>
-internal sealed record FindingPosition(short Severity, DateTimeOffset FirstSeen, Guid Id);
-
 /// <summary>Reads of findings, straight from SQL.</summary>
 internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database, GroupQueries groups)
 {
@@ -27,106 +24,27 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
 
     private const string From = "from vuln_center.finding f left join vuln_center.finding_seen s on s.tenant = f.tenant and s.finding = f.id";
 
-    public async Task<IReadOnlyList<Finding>> ListAsync(FindingFilter filter, FindingPosition? after, int limit, CancellationToken cancellation)
+    /// <summary>The findings of these ids, in this order, with their positions in a list.</summary>
+    public static async Task<IReadOnlyList<(Finding Finding, FindingPosition Position)>> ReadAsync(
+        NpgsqlConnection connection, string tenant, Guid[] ids, CancellationToken cancellation)
     {
-        var order = filter.Sort switch
+        if (ids.Length == 0)
         {
-            FindingSort.Severity => "f.severity desc, f.first_seen, f.id",
-            FindingSort.Age => "f.first_seen, f.id",
-            FindingSort.Newest => "f.first_seen desc, f.id desc",
-            _ => throw new ArgumentOutOfRangeException(nameof(filter)),
-        };
-        List<Finding> findings = [];
-        await using var connection = await database.OpenAsync(cancellation);
-        await using var transaction = await connection.BeginTransactionAsync(cancellation);
-        await PlanForValuesAsync(connection, cancellation);
-        foreach (var range in Ranges(filter, after))
-        {
-            if (findings.Count == limit)
-            {
-                break;
-            }
-
-            await using var command = new NpgsqlCommand(
-                $"select {Columns} {From} where {filter.Where} and {range} order by {order} limit {(limit - findings.Count).ToString(System.Globalization.CultureInfo.InvariantCulture)}",
-                connection);
-            filter.AddTo(command);
-            await using var reader = await command.ExecuteReaderAsync(cancellation);
-            while (await reader.ReadAsync(cancellation))
-            {
-                findings.Add(Read(reader));
-            }
+            return [];
         }
 
-        await transaction.CommitAsync(cancellation);
-        return findings;
-    }
-
-    /// <summary>For this transaction: a word that is everywhere wants another plan than a rare one, and a prepared statement would have one for both.</summary>
-    private static async Task PlanForValuesAsync(NpgsqlConnection connection, CancellationToken cancellation)
-    {
-        await using var command = new NpgsqlCommand("set local plan_cache_mode = force_custom_plan", connection);
-        await command.ExecuteNonQueryAsync(cancellation);
-    }
-
-    /// <summary>
-    /// What comes after a position, as ranges of the order's index one after the other: severity descends where the others
-    /// ascend, so no single comparison of rows says it, and a condition with "or" would walk a severity from its beginning.
-    /// </summary>
-    private static IReadOnlyList<string> Ranges(FindingFilter filter, FindingPosition? after)
-    {
-        if (after is null)
+        await using var command = new NpgsqlCommand($"select {Columns} {From} where f.tenant = $1 and f.id = any ($2)", connection);
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
+        command.Parameters.Add(new NpgsqlParameter<Guid[]> { TypedValue = ids });
+        Dictionary<Guid, (Finding, FindingPosition)> findings = new(ids.Length);
+        await using var row = await command.ExecuteReaderAsync(cancellation);
+        while (await row.ReadAsync(cancellation))
         {
-            return ["true"];
+            var finding = Read(row);
+            findings.Add(finding.Id, (finding, new FindingPosition((short)finding.Severity, finding.FirstSeen, finding.Id, row.IsDBNull(31) ? null : row.GetFloat(31))));
         }
 
-        var seen = filter.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = after.FirstSeen.ToUniversalTime() });
-        var id = filter.Add(new NpgsqlParameter<Guid> { TypedValue = after.Id });
-        if (filter.Sort != FindingSort.Severity)
-        {
-            return [$"(f.first_seen, f.id) {(filter.Sort == FindingSort.Age ? '>' : '<')} ({seen}, {id})"];
-        }
-
-        var severity = filter.Add(new NpgsqlParameter<short> { TypedValue = after.Severity });
-        return [$"f.severity = {severity} and (f.first_seen, f.id) > ({seen}, {id})", $"f.severity < {severity}"];
-    }
-
-    /// <summary>Counts by field and value, at most 50 values a field, most first.</summary>
-    public async Task<IReadOnlyDictionary<string, IReadOnlyDictionary<string, long>>> FacetsAsync(FindingFilter filter, CancellationToken cancellation)
-    {
-        await using var command = database.DataSource.CreateCommand($"""
-            select field, value, count from (
-              select c.*, row_number() over (partition by field order by count desc, value) as place from (
-                select case when grouping(f.severity) = 0 then 'severity' when grouping(f.status) = 0 then 'status' when grouping(f.kind) = 0 then 'kind'
-                            when grouping(f.source) = 0 then 'source' else 'service' end as field,
-                       coalesce(f.severity::text, f.status::text, f.kind::text, f.source, f.service) as value, count(*) as count
-                from vuln_center.finding f where {filter.Where}
-                group by grouping sets ((f.severity), (f.status), (f.kind), (f.source), (f.service))) c) ranked
-            where place <= 50 order by field, place
-            """);
-        filter.AddTo(command);
-        Dictionary<string, IReadOnlyDictionary<string, long>> facets = new(StringComparer.Ordinal);
-        await using var reader = await command.ExecuteReaderAsync(cancellation);
-        while (await reader.ReadAsync(cancellation))
-        {
-            var (field, value) = (reader.GetString(0), reader.GetString(1));
-            if (!facets.TryGetValue(field, out var counts))
-            {
-                facets[field] = counts = new Dictionary<string, long>(StringComparer.Ordinal);
-            }
-
-            ((Dictionary<string, long>)counts)[Name(field, value)] = reader.GetInt64(2);
-        }
-
-        return facets;
-
-        static string Name(string field, string value) => field switch
-        {
-            "severity" => FindingFilter.KebabCase((Severity)short.Parse(value, System.Globalization.CultureInfo.InvariantCulture)),
-            "status" => FindingFilter.KebabCase((FindingStatus)short.Parse(value, System.Globalization.CultureInfo.InvariantCulture)),
-            "kind" => FindingFilter.KebabCase((FindingKind)short.Parse(value, System.Globalization.CultureInfo.InvariantCulture)),
-            _ => value,
-        };
+        return [.. ids.Select(id => findings[id])];
     }
 
     public async Task<FindingDetail?> FindAsync(string tenant, Guid id, CancellationToken cancellation) =>
@@ -145,18 +63,19 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
             where f.tenant = $1 and f.id = $2
             """,
             $"""
-            select o.id, o.scan, o.payload_hash, o.pointer, o.raw_severity, s.finished_at
+            select o.id, o.scan, o.payload_hash, o.pointer, o.raw_severity, s.finished_at, o.identity
             from vuln_center.observation o join vuln_center.scan s on s.tenant = o.tenant and s.id = o.scan
             where o.tenant = $1 and o.finding = $2 order by s.finished_at desc, o.id limit {DetailRows}
             """,
             $"""
             select at, scan, pointer, outcome, reason, rule_set, key_kind, key, fields, candidates
-            from vuln_center.decision where tenant = $1 and finding = $2 order by at desc, pointer limit {DetailRows}
+            from vuln_center.decision where tenant = $1 and finding = $2 order by at desc, pointer, seq desc limit {DetailRows}
             """,
             $"""
             select version, at, actor, change, from_status, to_status, reason, scan, evidence
             from vuln_center.transition where tenant = $1 and finding = $2 order by version desc limit {DetailRows}
             """,
+            $"select other, at, actor, reason from vuln_center.never_merge where tenant = $1 and finding = $2 order by at desc, other limit {DetailRows}",
         ])
         {
             var command = new NpgsqlBatchCommand(sql);
@@ -182,7 +101,8 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         while (await reader.ReadAsync(cancellation))
         {
             observations.Add(new Observation(
-                reader.GetGuid(0), reader.GetGuid(1), Hex(reader, 2) ?? "", reader.GetString(3), Text(reader, 4), reader.GetFieldValue<DateTimeOffset>(5)));
+                reader.GetGuid(0), reader.GetGuid(1), Hex(reader, 2) ?? "", reader.GetString(3), Text(reader, 4), reader.GetFieldValue<DateTimeOffset>(5),
+                Text(reader, 6) is { } identity ? Dedup.Identities.Read(identity) : null));
         }
 
         List<Decision> decisions = [];
@@ -211,10 +131,18 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
             }
         }
 
+        List<NeverMerged> neverMerged = [];
+        await reader.NextResultAsync(cancellation);
+        while (await reader.ReadAsync(cancellation))
+        {
+            neverMerged.Add(new NeverMerged(reader.GetGuid(0), reader.GetFieldValue<DateTimeOffset>(1), reader.GetString(2), reader.GetString(3)));
+        }
+
         return new FindingDetail(
             finding, content.Description, rawSeverity, [.. content.Cvss.Select(Assess)], content.Cwes, content.References, content.SecretPreview, observations, decisions, history, evidence,
             [.. (content.OtherLocations ?? []).Select(place => new FindingLocation(place.Path, place.Line, place.EndLine, Resource: null, Url: null))],
-            code);
+            code,
+            neverMerged);
     }
 
     private static ReportedScore Assess(ReportedScore reported)

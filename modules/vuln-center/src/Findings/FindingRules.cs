@@ -50,7 +50,7 @@ internal enum EvidenceProof
     /// <summary>A complete scan of the same service by the same source, after the fix, without the finding.</summary>
     CleanScan,
 
-    /// <summary>An artifact named by its digest.</summary>
+    /// <summary>An artifact attached to the finding, named by its digest.</summary>
     Artifact,
 
     /// <summary>An artifact that can change behind its link.</summary>
@@ -64,6 +64,9 @@ internal enum EvidenceProof
 
     /// <summary>A scan that is unknown, partial, failed, too early, of something else, or that shows the finding.</summary>
     WorthlessScan,
+
+    /// <summary>A digest of nothing that is attached to the finding.</summary>
+    WorthlessArtifact,
 }
 
 internal abstract record FindingDecision
@@ -137,7 +140,7 @@ internal static class FindingRules
     /// <summary>Whether the evidence is enough to call a finding of this severity verified. From high on somebody's word or a changeable link is not.</summary>
     public static bool Suffices(Severity severity, EvidenceProof proof) => (severity, proof) switch
     {
-        (_, EvidenceProof.WorthlessScan or EvidenceProof.None) => false,
+        (_, EvidenceProof.WorthlessScan or EvidenceProof.WorthlessArtifact or EvidenceProof.None) => false,
         (_, EvidenceProof.CleanScan or EvidenceProof.Artifact) => true,
         ( >= Severity.High, _) => false,
         (Severity.Medium, EvidenceProof.Link) => true,
@@ -162,6 +165,8 @@ internal static class FindingRules
     {
         EvidenceProof.WorthlessScan =>
             "The scan named as evidence must be a complete one of the same service by the same source, finished after the fix, that does not show the finding.",
+        EvidenceProof.WorthlessArtifact =>
+            "The digest named as evidence must be of an artifact that is attached to the finding: POST /findings/{id}/artifacts takes it, or a reference to it.",
         EvidenceProof.None =>
             "No evidence is named, and no complete scan of its scope that began after the fix shows it to be gone.",
         _ when severity >= Severity.High => $"A {Name(severity)} finding needs a complete scan without it, or an artifact with its SHA-256.",

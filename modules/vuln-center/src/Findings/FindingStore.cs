@@ -129,6 +129,18 @@ internal sealed class FindingStore(
         return (Guid?)await command.ExecuteScalarAsync(cancellation);
     }
 
+    /// <summary>What an artifact named as evidence is worth for this finding.</summary>
+    /// <param name="sha256">64 hexadecimal digits.</param>
+    public async Task<EvidenceProof> WeighArtifactAsync(FindingState finding, string sha256, CancellationToken cancellation)
+    {
+        await using var command = database.DataSource.CreateCommand("select from vuln_center.finding_artifact where tenant = $1 and finding = $2 and sha256 = $3");
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = finding.Tenant });
+        command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = finding.Id });
+        command.Parameters.Add(new NpgsqlParameter<byte[]> { TypedValue = Convert.FromHexString(sha256) });
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        return await reader.ReadAsync(cancellation) ? EvidenceProof.Artifact : EvidenceProof.WorthlessArtifact;
+    }
+
     private static NpgsqlParameter Nullable<T>(T? value, NpgsqlDbType type) => new() { Value = (object?)value ?? DBNull.Value, NpgsqlDbType = type };
 }
 

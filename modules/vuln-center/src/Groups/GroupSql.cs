@@ -13,7 +13,7 @@ internal static class GroupSql
 
     /// <summary>
     /// What a merge has to group anew: cells of findings that are new or changed in which another source has findings too or
-    /// somebody linked one to elsewhere, and grouped findings that changed. Nothing where the service has one source. Uses scan_by_source and finding_by_component_key.
+    /// somebody linked one to elsewhere, and grouped findings that changed. Nothing where the service has one source. Uses scan_by_source and finding_by_cell.
     /// </summary>
     public const string Merged = $"""
         with changed as materialized (
@@ -33,7 +33,7 @@ internal static class GroupSql
         select null, m.finding from changed c join vuln_center.group_member m on m.tenant = $1 and m.finding = c.id
         """;
 
-    /// <summary>Findings of cells ($3), and some by their ids ($4), with the group each is in. Uses finding_by_component_key.</summary>
+    /// <summary>Findings of cells ($3), and some by their ids ($4), with the group each is in. Uses finding_by_cell.</summary>
     public const string Nodes = $"""
         select f.id, f.source, f.component_key, f.rule, f.identifiers, {Cell}, m.grouped, m.links, coalesce(g.manual, false)
         from (

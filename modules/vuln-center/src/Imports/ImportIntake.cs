@@ -3,7 +3,6 @@ using Npgsql;
 using Wave16.Platform.Store;
 using Wave16.Platform.Work;
 using Wave16.ServiceDefaults;
-using Wave16.VulnCenter.Dedup;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Imports.Formats;
 
@@ -120,7 +119,7 @@ internal sealed class ImportIntake(
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         var arguments = new ImportArguments(
-            format.Name, request.Scope, request.ScopeFilter, digest, startedAt, SourceRules.Default("").Version, request.WithItems,
+            format.Name, request.Scope, request.ScopeFilter, digest, startedAt, request.WithItems,
             await RepeatOfAsync(connection, request, digest, cancellation), request.ExpectEmpty, report.Read, report.Scans, report.Rejections);
         await jobs.EnqueueAsync(
             connection, NewJob.Of(request.Tenant, import, ImportJob.KindName, arguments, VulnCenterJson.Default.ImportArguments, request.Actor), cancellation);

@@ -6,7 +6,7 @@ namespace Wave16.VulnCenter.Imports;
 /// <summary>What is left to do for a staged report. The results themselves are in staging.</summary>
 /// <param name="Digest">SHA-256 of the report.</param>
 internal sealed record ImportArguments(
-    string Format, ScanScope Scope, string? ScopeFilter, byte[] Digest, DateTimeOffset StartedAt, int RuleSet, bool WithItems, Guid? RepeatOf,
+    string Format, ScanScope Scope, string? ScopeFilter, byte[] Digest, DateTimeOffset StartedAt, bool WithItems, Guid? RepeatOf,
     bool ExpectEmpty, long Read, IReadOnlyList<ScanSeen> Scans, IReadOnlyList<RejectedResult> Rejections);
 
 /// <summary>Merges the scans of a staged report, one transaction each. An attempt that is cut short is begun again: what is merged is not merged twice.</summary>
@@ -23,7 +23,7 @@ internal sealed class ImportJob(ImportMerge merge) : IJobHandler<ImportArguments
         {
             var merged = await merge.MergeAsync(
                 new StagedScan(
-                    job.Tenant, job.JobId, arguments.Format, arguments.Scope, arguments.ScopeFilter, seen, arguments.ExpectEmpty, arguments.Digest, arguments.StartedAt, job.CreatedBy, arguments.RuleSet, arguments.WithItems),
+                    job.Tenant, job.JobId, arguments.Format, arguments.Scope, arguments.ScopeFilter, seen, arguments.ExpectEmpty, arguments.Digest, arguments.StartedAt, job.CreatedBy, seen.RuleSet, arguments.WithItems),
                 connection => job.GuardAsync(connection, cancellation),
                 step => job.ReportAsync(
                     new ImportProgress(arguments.Read, matched + step.Matched, written + step.Written), VulnCenterJson.Default.ImportProgress, cancellation),

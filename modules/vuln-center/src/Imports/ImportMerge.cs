@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Microsoft.Extensions.Options;
 using Npgsql;
 using NpgsqlTypes;
 using Wave16.Platform.Events;
@@ -48,6 +49,8 @@ internal sealed class ImportMerge(
     [FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database,
     [FromKeyedServices(VulnCenterModule.ModuleName)] SetSave tail,
     [FromKeyedServices(VulnCenterModule.ModuleName)] OutboxSignal outbox,
+    FindingKeys keys,
+    IOptions<ImportOptions> options,
     [FromKeyedServices(VulnCenterModule.ModuleName)] Jobs jobs,
     VulnCenterMetrics metrics,
     TimeProvider clock)
@@ -77,6 +80,10 @@ internal sealed class ImportMerge(
         }
 
         var now = clock.GetUtcNow().ToUniversalTime();
+        scan = scan with
+        {
+            RuleSet = await keys.EnterAsync(connection, new SourceScope(scan.Tenant, scan.Seen.Service, scan.Seen.Source), scan.Import, scan.RuleSet, scan.Actor, now, cancellation),
+        };
         await ExecuteAsync(connection, MergeSql.Candidates, cancellation, scan.Tenant, scan.Seen.Service, scan.Seen.Source, scan.Import);
         await ExecuteAsync(connection, MergeSql.JoinByHash, cancellation);
         await ExecuteAsync(connection, MergeSql.Match, cancellation, scan.Import, scan.Seen.Service, scan.Seen.Source);
@@ -107,11 +114,14 @@ internal sealed class ImportMerge(
         await ExecuteAsync(connection, MergeSql.UpdateFindings, cancellation, scan.Tenant, hash);
         await ExecuteAsync(connection, MergeSql.CloseFindings, cancellation, scan.Tenant, hash);
         await ExecuteAsync(connection, MergeSql.InsertObservations, cancellation,
-            scan.Tenant, scan.Seen.Scan, now, (short)Outcome.New, (short)Outcome.Matched, (short)Outcome.Reopened, scan.RuleSet);
+            scan.Tenant, scan.Seen.Scan, now, (short)Outcome.New, (short)Outcome.Matched, (short)Outcome.Reopened, scan.RuleSet, scan.Seen.Service, scan.Seen.Source);
+        await ExecuteAsync(connection, MergeSql.Returned, cancellation, scan.Tenant);
         await ExecuteAsync(connection, MergeSql.InsertRejections, cancellation,
             scan.Tenant, scan.Import, scan.Seen.Service, scan.Seen.Source, scan.Seen.Scan, now, (short)Outcome.Rejected, scan.RuleSet);
         await ExecuteAsync(connection, SettledSet.InsertTransitions, cancellation, scan.Tenant, now, scan.Actor, scan.Seen.Scan);
         await ExecuteAsync(connection, MergeSql.Seen, cancellation, scan.Tenant, scan.Seen.Scan, now);
+        var overMerged = await connection.ScalarAsync<long>(MergeSql.OverMerged, cancellation,
+            scan.Tenant, scan.Seen.Service, scan.Seen.Source, scan.Seen.Scan, now, options.Value.OverMergedRules, options.Value.OverMergedLines);
         await GroupUpkeep.AfterMergeAsync(connection, scan.Tenant, scan.Seen.Service, scan.Seen.Source, left, cancellation);
         var events = EventsOf(changes, scan.Seen.Scan);
         await tail.WriteEventsAsync(connection, scan.Tenant, now, events, cancellation);
@@ -128,6 +138,7 @@ internal sealed class ImportMerge(
         await guard(connection);
         await transaction.CommitAsync(cancellation);
         metrics.Merged(result, clock.GetElapsedTime(locked));
+        metrics.OverMerged(overMerged);
         outbox.Committed(leaf with { Events = [.. leaf.Events, .. events.Select(e => e.Event)] });
         await progress(new ImportProgress(result.Observations, result.Observations, result.Observations));
         return new MergeResult(result, items);
@@ -163,6 +174,7 @@ internal sealed class ImportMerge(
         await ExecuteAsync(connection, MergeSql.AnalyzeEvidence, cancellation);
         await ExecuteAsync(connection, MergeSql.Drift, cancellation,
             scan.Tenant, scan.Seen.Service, scan.Seen.Source, Tracked, filter, scan.Scope == ScanScope.Complete, Drift.LineHashes.ToArray(), Drift.CodeKeys.ToArray());
+        await ExecuteAsync(connection, MergeSql.StayApart, cancellation, scan.Tenant);
         if (await ExecuteAsync(connection, MergeSql.Adopt, cancellation) > 0)
         {
             // The planner remembers them as new, and would expect next to no findings that exist.

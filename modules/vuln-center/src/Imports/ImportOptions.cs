@@ -25,6 +25,14 @@ internal sealed class ImportOptions
     [Range(1, 64)]
     public int ConcurrentReports { get; set; } = 4;
 
+    /// <summary>From how many different rules on a key that took in several results of one scan is listed as an over-merge.</summary>
+    [Range(2, 1_000_000)]
+    public int OverMergedRules { get; set; } = 2;
+
+    /// <summary>The same, for different places (file and line).</summary>
+    [Range(2, 1_000_000)]
+    public int OverMergedLines { get; set; } = 10;
+
     /// <summary>Base64 of 32 or more bytes from which each tenant's key for hashing secrets is derived. Required outside Development.</summary>
     public string? SecretKey { get; set; }
 }

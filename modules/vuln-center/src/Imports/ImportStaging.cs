@@ -18,7 +18,7 @@ internal sealed class ImportStaging([FromKeyedServices(VulnCenterModule.ModuleNa
         copy vuln_center.staged (
           import, service, source, ordinal, finding, observation, pointer, payload_hash, kind, rule, title, severity, severity_from, raw_severity,
           identifiers, component, component_version, purl, fixed_versions, manifest, image, path, line, end_line, resource, url, environments,
-          content_hash, detail, keys, key_kinds, key_fields, contents, code_scope, component_key, cvss_vector, exploit, aliases) from stdin (format binary)
+          content_hash, detail, keys, key_kinds, key_fields, contents, code_scope, component_key, cvss_vector, exploit, identity, aliases) from stdin (format binary)
         """;
 
     /// <summary>Announces an import, and removes what imports left behind that never came to their end; an earlier attempt at this one, too.</summary>
@@ -141,6 +141,7 @@ internal sealed class ImportStaging([FromKeyedServices(VulnCenterModule.ModuleNa
         await Text(raw.Component?.Key);
         await Text(result.Severity.Vector);
         await copy.WriteAsync(result.Exploit, NpgsqlDbType.Boolean, cancellation);
+        await copy.WriteAsync(Identities.Write(result.Identity), NpgsqlDbType.Jsonb, cancellation);
         await Texts(raw.Aliases.SelectMany(alias => new[] { alias.A, alias.B }));
 
         Task Text(string? value) => value is null ? copy.WriteNullAsync(cancellation) : copy.WriteAsync(value, NpgsqlDbType.Text, cancellation);
@@ -148,9 +149,13 @@ internal sealed class ImportStaging([FromKeyedServices(VulnCenterModule.ModuleNa
         Task Texts(IEnumerable<string> values) => copy.WriteAsync(values.ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Text, cancellation);
     }
 
-    private static string Fields(IReadOnlyList<DedupKey> keys) => JsonSerializer.Serialize(
-        [.. keys.Select(key => key.Fields.Where(field => field.Value is not null).ToDictionary(field => field.Name, field => field.Value ?? ""))],
-        VulnCenterJson.Default.DictionaryStringStringArray);
+    /// <summary>What there is of the fields of each key.</summary>
+    internal static string Fields(IReadOnlyList<DedupKey> keys) => JsonSerializer.Serialize([.. keys.Select(Present)], VulnCenterJson.Default.DictionaryStringStringArray);
+
+    internal static string Fields(DedupKey key) => JsonSerializer.Serialize(Present(key), VulnCenterJson.Default.DictionaryStringString);
+
+    private static Dictionary<string, string> Present(DedupKey key) =>
+        key.Fields.Where(field => field.Value is not null).ToDictionary(field => field.Name, field => field.Value ?? "");
 }
 
 internal sealed record StagedRejection(string Service, string Source, string Pointer, string Code, string Reason);

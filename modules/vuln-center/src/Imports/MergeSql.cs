@@ -193,12 +193,25 @@ internal static class MergeSql
         for update of f
         """;
 
+    /// <summary>A finding is not followed to where one stands that somebody told it apart from.</summary>
+    public const string StayApart = """
+        delete from merge_drift d
+        using merge_row r, vuln_center.never_merge n, vuln_center.observation o
+        where r.target = d.result and r.representative and n.tenant = $1 and n.finding = d.finding and o.tenant = n.tenant and o.finding = n.other
+          and (o.payload_hash = r.payload_hash or (o.identity ->> 'path' = r.path and (o.identity ->> 'line')::int is not distinct from r.line))
+        """;
+
     public const string Adopt = """
         update merge_row r set target = d.finding, is_new = false, ord = null from merge_drift d where r.target = d.result
         """;
 
     /// <summary>A finding that drifted is known by its new place only: kept, the old keys would later draw in what stands there then.</summary>
-    public const string ForgetKeys = "delete from vuln_center.finding_key k using merge_drift d where k.tenant = $1 and k.finding = d.finding";
+    public const string ForgetKeys = """
+        with moved as (
+          update vuln_center.observation o set moved = true from merge_drift d where o.tenant = $1 and o.finding = d.finding
+        )
+        delete from vuln_center.finding_key k using merge_drift d where k.tenant = $1 and k.finding = d.finding
+        """;
 
     /// <summary>Findings that the scan shows and changes: $2 statuses that open again when seen.</summary>
     public const string Touched = """
@@ -320,12 +333,16 @@ internal static class MergeSql
     /// <summary>A result whose bytes the finding already holds is the same observation: it and its decision stand.</summary>
     public const string InsertObservations = """
         with o as (
-          insert into vuln_center.observation (tenant, finding, payload_hash, occurrence, id, scan, pointer, raw_severity, identity)
-          select $1, target, payload_hash, occurrence, observation, $2, pointer, raw_severity, identity from merge_row
+          insert into vuln_center.observation (tenant, finding, payload_hash, occurrence, id, scan, pointer, raw_severity, identity, content_hash, face)
+          select $1, target, payload_hash, occurrence, observation, $2, pointer, raw_severity, identity, content_hash,
+                 case when not representative then to_jsonb(r) - array[
+                   'import', 'service', 'source', 'ordinal', 'finding', 'observation', 'pointer', 'payload_hash', 'identity', 'keys', 'key_kinds', 'key_fields',
+                   'contents', 'target', 'is_new', 'ord', 'candidates', 'representative', 'occurrence'] end
+          from merge_row r
           on conflict do nothing
           returning id
         )
-        insert into vuln_center.decision (at, tenant, finding, observation, scan, pointer, outcome, reason, rule_set, key_kind, key, fields, candidates)
+        insert into vuln_center.decision (at, tenant, finding, observation, scan, pointer, outcome, reason, rule_set, key_kind, key, fields, candidates, service, source)
         select $3, $1, r.target, o.id, $2, r.pointer,
                case when r.is_new and r.representative then $4 when c.reopened and r.representative then $6 else $5 end,
                case when d.reason is not null then d.reason
@@ -340,7 +357,8 @@ internal static class MergeSql
                case when d.reason is not null then 'drift' else r.key_kinds[coalesce(r.ord, 1)] end,
                case when d.reason is null then r.keys[coalesce(r.ord, 1)] end,
                coalesce(d.fields, r.key_fields -> (coalesce(r.ord, 1)::int - 1), '{}'),
-               case when d.reason is not null then array[d.finding] when r.is_new and r.representative then r.candidates || coalesce(e.rivals, '{}') else r.candidates end
+               case when d.reason is not null then array[d.finding] when r.is_new and r.representative then r.candidates || coalesce(e.rivals, '{}') else r.candidates end,
+               $8, $9
         from merge_row r
         left join o on o.id = r.observation
         left join merge_change c on c.target = r.target
@@ -349,10 +367,20 @@ internal static class MergeSql
         where o.id is not null or (c.reopened and r.representative)
         """;
 
+    /// <summary>What is shown again where it stood before has not moved away. Uses observation_moved: next to none did.</summary>
+    public const string Returned = """
+        with moved as materialized (
+          select finding, payload_hash, occurrence from vuln_center.observation where tenant = $1 and moved
+        )
+        update vuln_center.observation o set moved = false
+        from moved m join merge_row r on r.target = m.finding and r.payload_hash = m.payload_hash and r.occurrence = m.occurrence
+        where o.tenant = $1 and o.finding = m.finding and o.payload_hash = m.payload_hash and o.occurrence = m.occurrence
+        """;
+
     /// <summary>A result that was refused before, at the same place of the same source's report for the same reason, has its decision already.</summary>
     public const string InsertRejections = """
-        insert into vuln_center.decision (at, tenant, scan, pointer, outcome, reason, rule_set, fields, candidates)
-        select $6, $1, $5, r.pointer, $7, r.code || ': ' || r.reason, $8, '{}', '{}'
+        insert into vuln_center.decision (at, tenant, scan, pointer, outcome, reason, rule_set, fields, candidates, service, source)
+        select $6, $1, $5, r.pointer, $7, r.code || ': ' || r.reason, $8, '{}', '{}', $3, $4
         from vuln_center.staged_rejection r
         where r.import = $2 and r.service = $3 and r.source = $4
           and not exists (
@@ -365,6 +393,27 @@ internal static class MergeSql
         insert into vuln_center.finding_seen (tenant, finding, scan, at)
         select $1, target, $2, $3 from merge_row where representative
         on conflict (tenant, finding) do update set scan = excluded.scan, at = excluded.at
+        """;
+
+    /// <summary>
+    /// Keys of this scan that took in results of different rules ($6 or more) or many places ($7). Nearly every finding has one
+    /// result, and is not looked at. Returns the number that were not known to be so.
+    /// </summary>
+    public const string OverMerged = """
+        with suspicious as (
+          insert into vuln_center.overmerge as known (tenant, finding, key, key_kind, service, source, rules, lines, observations, scan, since)
+          select $1, target, key, kind, $2, $3, count(distinct rule), count(distinct (path, line)), count(*), $4, $5
+          from (
+            select target, rule, path, line, keys[coalesce(ord, 1)] as key, key_kinds[coalesce(ord, 1)] as kind
+            from merge_row where target in (select target from merge_row where not representative)) several
+          group by target, key, kind
+          having count(distinct rule) >= $6 or count(distinct (path, line)) >= $7
+          on conflict (tenant, finding, key) do update
+            set rules = greatest(known.rules, excluded.rules), lines = greatest(known.lines, excluded.lines), observations = greatest(known.observations, excluded.observations)
+            where excluded.rules > known.rules or excluded.lines > known.lines or excluded.observations > known.observations
+          returning (xmax = 0) as is_new
+        )
+        select count(*) filter (where is_new) from suspicious
         """;
 
     public const string InsertScan = """

@@ -18,12 +18,13 @@ internal sealed record ImportRequest(string Tenant, string Actor, IReportFormat?
 
 /// <summary>One scan found in a report, with the id it will have and what it looked at.</summary>
 /// <param name="Results">Raw results, those included that were rejected.</param>
+/// <param name="RuleSet">Version of the source's rules that its results were keyed by.</param>
 /// <param name="Unreadable">Results that may have been anything.</param>
 /// <param name="Category">The tool's own name of this run of it, where it has several for one service.</param>
 /// <param name="Kinds">What it looked for, where the report tells; null: everything.</param>
 internal sealed record ScanSeen(
     Guid Scan, string Service, string Source, string Tool, string? ToolVersion, string? Failure, long Results, long Unreadable = 0, string? Category = null,
-    IReadOnlyList<FindingKind>? Kinds = null, string? Repository = null, string? Commit = null)
+    IReadOnlyList<FindingKind>? Kinds = null, string? Repository = null, string? Commit = null, int RuleSet = 1)
 {
     /// <summary>Repositories of the images it was of, "" for what is none; empty where the results say themselves.</summary>
     public IReadOnlyList<string> Images { get; init; } = [];
@@ -36,7 +37,7 @@ internal sealed record ScanSeen(
 internal sealed record StagedReport(IReadOnlyList<ScanSeen> Scans, long Read, IReadOnlyList<RejectedResult> Rejections);
 
 /// <summary>Reads a spooled report and stages its results, in memory bounded by one batch.</summary>
-internal sealed class ReportReading(ImportStaging staging)
+internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
 {
     /// <summary>Rejections listed in the answer; all of them are in the decisions.</summary>
     public const int ListedRejections = 1_000;
@@ -48,6 +49,7 @@ internal sealed class ReportReading(ImportStaging staging)
     public async Task<StagedReport> StageAsync(Guid import, ImportRequest request, IReportFormat format, ReportSpool spool, ReadOnlyMemory<byte> secretKey, CancellationToken cancellation)
     {
         Dictionary<(string Service, string Source), ScanSeen> scans = [];
+        Dictionary<string, SourceRules> rules = new(StringComparer.Ordinal);
         List<StagedResult> batch = new(ImportStaging.BatchSize);
         List<StagedRejection> rejected = [];
         List<RejectedResult> listed = [];
@@ -72,7 +74,7 @@ internal sealed class ReportReading(ImportStaging staging)
                 case ReportItem.Observed { Observation: var raw } when (raw.Service ?? request.Service) is { Length: > 0 } service:
                     read++;
                     var scan = ScanOf(service, results: 1, raw.ImageRepository);
-                    batch.Add(StagedResult.Of(scan.Service, scan.Source, ordinal++, raw, SourceRules.Default(scan.Source)));
+                    batch.Add(StagedResult.Of(scan.Service, scan.Source, ordinal++, raw, await RulesOfAsync(scan.Source)));
                     break;
                 case ReportItem.Observed { Observation: var raw }:
                     Reject(new ReportItem.Rejected(raw.Pointer, raw.Offset, RejectionCodes.Unreadable, "service is missing, here and in the request."));
@@ -94,7 +96,13 @@ internal sealed class ReportReading(ImportStaging staging)
             ScanOf(request.Service.Length > 0 ? request.Service : NoService, results: 0);
         }
 
-        return new StagedReport([.. scans.Values], read, listed);
+        return new StagedReport(
+            [.. scans.Values.Select(scan => rules.TryGetValue(scan.Source, out var known) ? scan with { RuleSet = known.Version } : scan)], read, listed);
+
+        // Asked once for each source: a report is keyed by one version, whatever is changed meanwhile.
+        async ValueTask<SourceRules> RulesOfAsync(string source) => rules.TryGetValue(source, out var known)
+            ? known
+            : rules[source] = await ruleSets.CurrentAsync(request.Tenant, source, cancellation);
 
         async Task FlushAsync()
         {

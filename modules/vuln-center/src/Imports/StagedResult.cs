@@ -11,7 +11,7 @@ namespace Wave16.VulnCenter.Imports;
 
 /// <summary>A raw result as it is staged: the columns of a finding, the keys it may be known by, and what a scan may change about it.</summary>
 internal sealed record StagedResult(
-    string Service, string Source, int Ordinal, RawObservation Raw, IReadOnlyList<DedupKey> Keys, SeverityDecision Severity, string Detail, byte[] ContentHash)
+    string Service, string Source, int Ordinal, RawObservation Raw, ObservationIdentity Identity, IReadOnlyList<DedupKey> Keys, SeverityDecision Severity, string Detail, byte[] ContentHash)
 {
     /// <summary>One of its references is an exploit.</summary>
     public bool Exploit => Raw.References.Any(SsvcInputs.IsExploit);
@@ -33,10 +33,12 @@ internal sealed record StagedResult(
                 raw.OtherLocations is { Count: > 0 } others ? [.. others.Select(place => new ContentLocation(place.Path, place.StartLine, place.EndLine))] : null), VulnCenterJson.Default.FindingContent);
         }
 
+        var identity = Identities.Of(raw);
+
         // Without the service's environmental metrics: they may change, and are added where the finding is settled.
         var severity = SeverityDecision.Of(raw.Cvss, raw.Severity, environment: null);
         return new StagedResult(
-            service, source, ordinal, raw, DedupKeys.KeysOf(raw, rules), severity, System.Text.Encoding.UTF8.GetString(detail.WrittenSpan),
+            service, source, ordinal, raw, identity, DedupKeys.KeysOf(identity, rules), severity, System.Text.Encoding.UTF8.GetString(detail.WrittenSpan),
             Hash(raw, severity, detail.WrittenSpan));
     }
 

@@ -34,7 +34,7 @@ create table vuln_center.group_pair (
 create index group_pair_back on vuln_center.group_pair (tenant, b);
 
 -- A component's findings in one service: the neighbourhood that is grouped anew. By its hash: a key can be longer than an index entry may be.
-create index finding_by_component_key on vuln_center.finding (tenant, service, hashtextextended(component_key, 16)) where component_key is not null;
+create index finding_by_cell on vuln_center.finding (tenant, service, hashtextextended(component_key, 16)) where component_key is not null;
 
 -- Edges that people removed stay removed, whoever states them again.
 create table vuln_center.alias_veto (

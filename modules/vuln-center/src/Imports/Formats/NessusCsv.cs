@@ -36,7 +36,11 @@ internal static class NessusCsv
             count++;
             Collect(record, cves);
         }
-        yield return new ReportItem.ScannerSeen("nessus") { Results = count };
+        yield return new ReportItem.ScannerSeen("nessus")
+        {
+            Results = count,
+            Failure = count > 0 ? null : "The report has a header and no records, like one that was cut off.",
+        };
         await foreach (var record in records.ReadAsync(cancellationToken))
         {
             if (!record.IsHeader)

@@ -159,7 +159,7 @@ internal sealed class TextSource(
             MakeRoom();
         var position = _base + _filled;
         report.Position = position;
-        var wanted = (int)Math.Min(_buffer.Length - _filled, end - position);
+        var wanted = (int)Math.Min(BlockSize, end - position);
         var read = wanted == 0 ? 0 : await report.ReadAsync(_buffer.AsMemory(_filled, wanted), cancellation);
         _filled += read;
         _ended = read == 0;

@@ -1,0 +1,24 @@
+using Wave16.ServiceDefaults;
+
+namespace Wave16.VulnCenter.Artifacts;
+
+/// <summary>The stable codes of what can be wrong with an artifact.</summary>
+internal static class ArtifactProblems
+{
+    public const string Malformed = "artifact.malformed";
+    public const string TooLarge = "artifact.too-large";
+    public const string TypeNotAllowed = "artifact.type-not-allowed";
+    public const string TypeMismatch = "artifact.type-mismatch";
+    public const string TooMany = "artifact.too-many";
+    public const string Elsewhere = "artifact.elsewhere";
+
+    public static readonly ProblemCode[] All =
+    [
+        new(Malformed, 400, "The upload cannot be read"),
+        new(TooLarge, 413, "The artifact is too large"),
+        new(TypeNotAllowed, 415, "The artifact's type is not taken"),
+        new(TypeMismatch, 422, "The artifact is not what its type says"),
+        new(TooMany, 409, "The finding has as many artifacts as it may have"),
+        new(Elsewhere, 404, "The artifact is kept elsewhere"),
+    ];
+}

@@ -1,0 +1,200 @@
+using System.Text.Json;
+using Npgsql;
+using NpgsqlTypes;
+using Wave16.Platform.Store;
+using Wave16.VulnCenter.Imports;
+
+namespace Wave16.VulnCenter.Dedup;
+
+/// <summary>What the keys of a (tenant, service, source) are made by.</summary>
+/// <param name="IsSplit">There are findings in it that somebody told apart.</param>
+internal sealed record Recognition(SourceRules Rules, Refinements Refinements, bool IsSplit);
+
+/// <summary>What the audit log says of findings that got other keys.</summary>
+internal sealed record RekeyAudit(string Service, string Source, int RuleSet, long Findings, long Unknown, long Split, long Lost);
+
+/// <summary>
+/// Sees to it that findings and results are known by keys of the same rules. Everything here runs under the service's lock
+/// (<see cref="MergeSql.Lock"/>): whoever comes first after a change of rules, an import, an un-merge or the job, brings the
+/// service's findings up to it, and everybody else finds them so.
+/// </summary>
+internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName)] SetSave tail)
+{
+    /// <summary>Brings the service's findings up to the rules in force.</summary>
+    public async Task<Recognition> EnterAsync(NpgsqlConnection connection, SourceScope scope, string actor, DateTimeOffset now, CancellationToken cancellation)
+    {
+        var (version, keyed, isSplit) = await VersionsAsync(connection, scope, cancellation);
+        var rules = await RuleSets.FindAsync(connection, scope.Tenant, scope.Source, version, cancellation);
+        var refinements = isSplit ? await Refinements.LoadAsync(connection, scope.Tenant, scope.Service, scope.Source, cancellation) : new Refinements();
+        if (keyed < version)
+        {
+            var from = await RuleSets.FindAsync(connection, scope.Tenant, scope.Source, keyed, cancellation);
+            await RekeyAsync(connection, scope, from, rules, refinements, actor, now, cancellation);
+        }
+
+        return new Recognition(rules, refinements, isSplit);
+    }
+
+    /// <summary>Brings a staged report up to the rules its service's findings are known by, and keeps its results from joining what was told apart.</summary>
+    /// <param name="staged">Version of the rules it was staged by.</param>
+    /// <returns>The version it is merged by.</returns>
+    public async Task<int> EnterAsync(
+        NpgsqlConnection connection, SourceScope scope, Guid import, int staged, string actor, DateTimeOffset now, CancellationToken cancellation)
+    {
+        var recognition = await EnterAsync(connection, scope, actor, now, cancellation);
+        if (staged != recognition.Rules.Version)
+        {
+            await RestageAsync(connection, scope, import, recognition, having: null, cancellation);
+        }
+        else if (!recognition.Refinements.IsEmpty)
+        {
+            await RestageAsync(connection, scope, import, recognition, recognition.Refinements.Keys, cancellation);
+        }
+
+        if (recognition.IsSplit && await SettleAsync(connection, scope, import, recognition, now, cancellation) is { Count: > 0 } added)
+        {
+            await RestageAsync(connection, scope, import, recognition, [.. added.Select(refined => refined.Key)], cancellation);
+        }
+
+        return recognition.Rules.Version;
+    }
+
+    public static async Task<(int Version, int Keyed, bool IsSplit)> VersionsAsync(NpgsqlConnection connection, SourceScope scope, CancellationToken cancellation) =>
+        (await connection.ListAsync("""
+            select coalesce((select max(version) from vuln_center.dedup_rule where tenant = $1 and source = $3), 1),
+                   coalesce((select version from vuln_center.dedup_keyed where tenant = $1 and service = $2 and source = $3), 1),
+                   exists (select from vuln_center.never_merge where tenant = $1 and service = $2 and source = $3)
+            """, row => (row.GetInt32(0), row.GetInt32(1), row.GetBoolean(2)), cancellation, scope.Tenant, scope.Service, scope.Source)).Single();
+
+    private async Task RekeyAsync(
+        NpgsqlConnection connection, SourceScope scope, SourceRules from, SourceRules to, Refinements refinements, string actor, DateTimeOffset now, CancellationToken cancellation)
+    {
+        var rekeying = new Rekeying(connection, scope, from, to, refinements);
+        var (counts, added) = await rekeying.PlanAsync(cancellation);
+        var (split, lost) = await rekeying.ApplyAsync(added, now, cancellation);
+        await connection.ExecuteAsync("""
+            insert into vuln_center.dedup_keyed (tenant, service, source, version) values ($1, $2, $3, $4)
+            on conflict (tenant, service, source) do update set version = excluded.version
+            """, cancellation, scope.Tenant, scope.Service, scope.Source, to.Version);
+        if (counts.Findings > 0)
+        {
+            await tail.WriteAsync(connection, new EntityChange
+            {
+                Tenant = scope.Tenant,
+                Kind = "dedup-keys",
+                Id = Guid.CreateVersion7().ToString("D"),
+                Version = 1,
+                At = now,
+                Actor = actor,
+                Action = "dedup-rules.applied",
+                Details = JsonSerializer.SerializeToElement(
+                    new RekeyAudit(scope.Service, scope.Source, to.Version, counts.Findings, counts.Unknown, split, lost), VulnCenterJson.Default.RekeyAudit),
+            }, cancellation);
+        }
+    }
+
+    /// <summary>Makes the keys of staged results anew from their identities.</summary>
+    /// <param name="having">Only results that have one of these; null: all.</param>
+    private static async Task RestageAsync(
+        NpgsqlConnection connection, SourceScope scope, Guid import, Recognition recognition, IReadOnlyCollection<Sha256Digest>? having, CancellationToken cancellation)
+    {
+        await connection.ExecuteAsync("""
+            create temp table if not exists restaged (observation uuid, keys bytea[], key_kinds text[], key_fields jsonb, contents bytea[]) on commit drop;
+            truncate restaged
+            """, cancellation);
+        var any = having?.Select(key => key.ToBytes()).ToArray();
+        await foreach (var rows in connection.BatchesAsync(
+            "staged_results",
+            $"""
+            select observation, identity, payload_hash from vuln_center.staged
+            where import = $1 and service = $2 and source = $3 and identity is not null{(any is null ? "" : " and keys && $4")}
+            """, ReadTrait, cancellation, any is null ? [import, scope.Service, scope.Source] : [import, scope.Service, scope.Source, any]))
+        {
+            await using var copy = await connection.BeginBinaryImportAsync(
+                "copy restaged (observation, keys, key_kinds, key_fields, contents) from stdin (format binary)", cancellation);
+            foreach (var (observation, trait) in rows)
+            {
+                var keys = recognition.Refinements.KeysOf(trait, recognition.Rules);
+                await copy.StartRowAsync(cancellation);
+                await copy.WriteAsync(observation, NpgsqlDbType.Uuid, cancellation);
+                await copy.WriteAsync(keys.Select(key => key.Hash.ToBytes()).ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Bytea, cancellation);
+                await copy.WriteAsync(keys.Select(StagedResult.KindOf).ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Text, cancellation);
+                await copy.WriteAsync(ImportStaging.Fields(keys), NpgsqlDbType.Jsonb, cancellation);
+                await copy.WriteAsync(keys.Select(key => key.Content?.ToBytes()).ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Bytea, cancellation);
+            }
+
+            await copy.CompleteAsync(cancellation);
+        }
+
+        await connection.ExecuteAsync("""
+            update vuln_center.staged s set keys = r.keys, key_kinds = r.key_kinds, key_fields = r.key_fields, contents = r.contents
+            from restaged r where s.import = $1 and s.service = $2 and s.source = $3 and s.observation = r.observation
+            """, cancellation, import, scope.Service, scope.Source);
+    }
+
+    /// <summary>
+    /// Keys of the report that findings which were told apart would have in common, as when a tool begins to send an id that
+    /// is the same for both: they are refined before anything is matched by them. A result belongs to the finding that has
+    /// a refined key of it, else to the one that has the best of its keys that is known.
+    /// </summary>
+    private static async Task<IReadOnlyList<Refinement>> SettleAsync(
+        NpgsqlConnection connection, SourceScope scope, Guid import, Recognition recognition, DateTimeOffset now, CancellationToken cancellation)
+    {
+        var pairs = await Separations.PairsAsync(connection, scope, cancellation);
+        var findings = pairs.SelectMany(pair => (Guid[])[pair.Finding, pair.Other]).Distinct().ToArray();
+        var holders = (await connection.ListAsync(
+            "select key, finding from vuln_center.finding_key where tenant = $1 and finding = any ($2)",
+            row => (new Sha256Digest(row.GetFieldValue<byte[]>(0)), row.GetGuid(1)), cancellation, scope.Tenant, findings)).ToDictionary();
+        var rows = await connection.ListAsync(
+            """
+            select observation, identity, payload_hash from vuln_center.staged
+            where import = $1 and service = $2 and source = $3 and identity is not null and keys && $4
+            """, ReadTrait, cancellation, import, scope.Service, scope.Source, holders.Keys.Select(key => key.ToBytes()).ToArray());
+        if (rows.Count == 0)
+        {
+            return [];
+        }
+
+        var traits = await Separations.TraitsAsync(connection, scope.Tenant, findings, cancellation);
+        var before = findings.Where(traits.ContainsKey).ToDictionary(
+            finding => finding, finding => traits[finding].Select(trait => (Trait: trait, Keys: recognition.Refinements.KeysOf(trait, recognition.Rules))).ToList());
+        foreach (var (_, trait) in rows)
+        {
+            var known = recognition.Refinements.KeysOf(trait, recognition.Rules).Where(key => holders.ContainsKey(key.Hash)).ToList();
+            var decisive = known.Find(key => key.Fields.Any(field => field.Name.StartsWith(Refinements.FieldPrefix, StringComparison.Ordinal))) ?? known[0];
+            if (traits.TryGetValue(holders[decisive.Hash], out var side))
+            {
+                side.Add(trait);
+            }
+        }
+
+        List<Refinement> added = [.. pairs.SelectMany(pair => Separations.Separate(
+            traits.GetValueOrDefault(pair.Finding) ?? [], traits.GetValueOrDefault(pair.Other) ?? [], recognition.Rules, recognition.Refinements) ?? [])];
+        if (added.Count == 0)
+        {
+            return added;
+        }
+
+        await Separations.SaveAsync(connection, scope, added, now, cancellation);
+        await connection.ExecuteAsync(
+            "delete from vuln_center.finding_key where tenant = $1 and service = $2 and source = $3 and key = any ($4)",
+            cancellation, scope.Tenant, scope.Service, scope.Source, added.Select(refined => refined.Key.ToBytes()).ToArray());
+        foreach (var (finding, known) in before)
+        {
+            await Separations.GiveAsync(connection, scope, finding, Changed(known, recognition, key => holders.GetValueOrDefault(key) == finding), cancellation);
+        }
+
+        return added;
+    }
+
+    /// <summary>Keys that were refined since, where the finding had them or they were a result's best.</summary>
+    internal static IReadOnlyCollection<DedupKey> Changed(
+        IEnumerable<(Trait Trait, IReadOnlyList<DedupKey> Keys)> before, Recognition recognition, Predicate<Sha256Digest> had) =>
+        [.. before.SelectMany(known => known.Keys
+            .Zip(recognition.Refinements.Refine(known.Keys, known.Trait))
+            .Where(key => key.First.Hash != key.Second.Hash && (key.First.Ordinal == 0 || had(key.First.Hash)))
+            .Select(key => key.Second)).DistinctBy(key => key.Hash)];
+
+    private static (Guid Observation, Trait Trait) ReadTrait(NpgsqlDataReader row) =>
+        (row.GetGuid(0), new Trait(Identities.Read(row.GetString(1)), new Sha256Digest(row.GetFieldValue<byte[]>(2))));
+}

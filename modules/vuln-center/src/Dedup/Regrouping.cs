@@ -1,0 +1,46 @@
+using Wave16.VulnCenter.Imports;
+
+namespace Wave16.VulnCenter.Dedup;
+
+/// <summary>
+/// The observations of one finding as an import would group them, had they come one after the other: each joins the group
+/// that knows its best possible key, unless a better key of it contradicts that; otherwise it begins a group of its own.
+/// </summary>
+internal sealed class Regrouping
+{
+    private readonly Dictionary<Sha256Digest, (int Group, DedupKey Key)> _keys = [];
+    private readonly List<HashSet<string>> _kinds = [];
+
+    public int Groups => _kinds.Count;
+
+    /// <summary>The keys of the group that the first observation began, each with its place among those of the observation that brought it.</summary>
+    public IEnumerable<DedupKey> FirstKeys => _keys.Values.Where(known => known.Group == 0).Select(known => known.Key);
+
+    /// <returns>The group, from 0.</returns>
+    public int Add(IReadOnlyList<DedupKey> keys)
+    {
+        for (var place = 0; place < keys.Count; place++)
+        {
+            if (_keys.TryGetValue(keys[place].Hash, out var known) && !keys.Take(place).Any(better => _kinds[known.Group].Contains(StagedResult.KindOf(better))))
+            {
+                Learn(keys, known.Group);
+                return known.Group;
+            }
+        }
+
+        _kinds.Add([]);
+        Learn(keys, _kinds.Count - 1);
+        return _kinds.Count - 1;
+    }
+
+    private void Learn(IReadOnlyList<DedupKey> keys, int group)
+    {
+        foreach (var key in keys)
+        {
+            if (_keys.TryAdd(key.Hash, (group, key)))
+            {
+                _kinds[group].Add(StagedResult.KindOf(key));
+            }
+        }
+    }
+}

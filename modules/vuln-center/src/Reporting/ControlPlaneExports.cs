@@ -1,0 +1,21 @@
+using Wave16.Platform.Events;
+using Wave16.Platform.Neighbours;
+using Wave16.ServiceDefaults;
+
+namespace Wave16.VulnCenter.Reporting;
+
+/// <summary>Keeps control-plane up to date; a service is a source of its own.</summary>
+internal sealed class ControlPlaneExports(
+    PostureReport report,
+    ReportSnapshots snapshots,
+    ControlPlane client,
+    [FromKeyedServices(ControlPlane.Name)] NeighbourAddress address,
+    DependencyHealth health,
+    TimeProvider clock) : IDestination
+{
+    private readonly ServiceExport _export = new(report, snapshots, address, health, clock, client.PutAsync);
+
+    public string Name => ControlPlane.Name;
+
+    public Task<DeliveryOutcome> DeliverAsync(EventEnvelope envelope, CancellationToken cancellation) => _export.DeliverAsync(envelope, cancellation);
+}

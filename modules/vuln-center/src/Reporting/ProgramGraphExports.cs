@@ -1,0 +1,21 @@
+using Wave16.Platform.Events;
+using Wave16.Platform.Neighbours;
+using Wave16.ServiceDefaults;
+
+namespace Wave16.VulnCenter.Reporting;
+
+/// <summary>Keeps program-graph up to date; a service is a source of its own.</summary>
+internal sealed class ProgramGraphExports(
+    FindingGraphReport report,
+    ReportSnapshots snapshots,
+    ProgramGraphs client,
+    [FromKeyedServices(ProgramGraphs.Name)] NeighbourAddress address,
+    DependencyHealth health,
+    TimeProvider clock) : IDestination
+{
+    private readonly ServiceExport _export = new(report, snapshots, address, health, clock, client.PutAsync);
+
+    public string Name => ProgramGraphs.Name;
+
+    public Task<DeliveryOutcome> DeliverAsync(EventEnvelope envelope, CancellationToken cancellation) => _export.DeliverAsync(envelope, cancellation);
+}

@@ -1,0 +1,115 @@
+using System.Net;
+using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Tests.Imports;
+using static Wave16.VulnCenter.Tests.Dedup.DedupCalls;
+
+namespace Wave16.VulnCenter.Tests.Dedup;
+
+/// <summary>Random small worlds in which reports come, rules change and findings are split, in any order: what must hold all the time; a tenant for each.</summary>
+public sealed class SplitPropertyTests(VulnCenterHost host) : IClassFixture<VulnCenterHost>
+{
+    private static readonly FindingKind[] Sast = [FindingKind.Sast];
+
+    private static readonly DedupKeyRule[][] Rules =
+    [
+        [new("sast", Sast, ["rule", "path", "code", "occurrence"]), Position],
+        [new("fingerprint", Sast, ["rule", "fingerprint"]), new("sast", Sast, ["rule", "path", "code", "occurrence"]), Position],
+        [new("tool-id", Sast, ["path", "fingerprint"]), Position],
+        [new("code", Sast, ["rule", "code"]), new("fingerprint", Sast, ["rule", "path?", "fingerprint"]), Position],
+    ];
+
+    public static TheoryData<int> Seeds => [.. Enumerable.Range(1, 16)];
+
+    [Theory]
+    [MemberData(nameof(Seeds))]
+    public async Task Whatever_is_split_and_however_rules_change_the_same_report_changes_nothing_and_what_was_split_stays_apart(int seed)
+    {
+        var random = new Random(seed);
+        var tenant = $"splits-{seed}";
+        using var client = await host.OperatorAsync(tenant);
+        List<(Guid Finding, Guid Other, string Stayed, string Left)> apart = [];
+        for (var step = 0; step < 5; step++)
+        {
+            List<ModelResult> report = [.. Enumerable.Range(0, random.Next(2, 9)).Select(_ => ModelResult.Random(random))];
+            var scope = random.Next(2) == 0 ? "&scope=complete" : "";
+            var first = await client.ImportAsync("generic", Service, ModelResult.Report(report), scope);
+            Assert.Equal((report.Count, report.Count), (first.Observations, first.New + first.Matched + first.Reopened));
+            await AssertRepeatsAsync(client, tenant, report, scope);
+            await SplitOneAsync(client, random, apart);
+            await AssertRepeatsAsync(client, tenant, report, scope, once: true);
+            if (random.Next(2) == 0)
+            {
+                var keys = random.Next(4) == 0
+                    ? (await client.GetAsync<DedupRules>("/findings/dedup-rules/model")).Default
+                    : Rules[random.Next(Rules.Length)];
+                using var changed = await client.PutRulesAsync(new DedupRulesChange(keys), source: "model");
+                using var dry = await client.PutRulesAsync(new DedupRulesChange(keys), query: "?dryRun=true", source: "model");
+                Assert.Equal((HttpStatusCode.OK, 0), (changed.StatusCode, (await changed.ReadAsync<DedupRules>()).PendingServices));
+                Assert.Equal(0L, (await dry.ReadAsync<DedupPreview>()).Findings);
+            }
+
+            foreach (var (finding, other, stayed, left) in apart)
+            {
+                foreach (var id in (Guid[])[finding, other])
+                {
+                    var hashes = (await client.FindingAsync(id)).Observations.Select(o => o.PayloadHash).ToHashSet(StringComparer.Ordinal);
+                    Assert.False(hashes.Contains(stayed) && hashes.Contains(left), $"{id} holds both {stayed} and {left}.");
+                }
+            }
+        }
+
+        Assert.Equal(0L, await host.ScalarAsync<long>(UnmergeTests.Broken, tenant));
+    }
+
+    [Fact]
+    public async Task In_the_random_worlds_findings_are_split()
+    {
+        using var client = await host.OperatorAsync("splits-count");
+        var random = new Random(1);
+        List<(Guid, Guid, string, string)> apart = [];
+        for (var step = 0; step < 6; step++)
+        {
+            await client.ImportAsync("generic", $"service-{step}", ModelResult.Report(Enumerable.Range(0, 8).Select(_ => ModelResult.Random(random) with { FirstPrint = "A" })
+                .Select(r => new ModelResult(r.Rule, r.Path, r.Snippet, r.Line, r.Title, r.Id, r.FirstPrint, r.SecondPrint, r.Severity))));
+            await SplitOneAsync(client, random, apart);
+        }
+
+        Assert.InRange(apart.Count, 3, int.MaxValue);
+    }
+
+    // With "once", the import may bring what a split took from a finding (its words), but no finding and no status.
+    private async Task AssertRepeatsAsync(HttpClient client, string tenant, List<ModelResult> report, string scope, bool once = false)
+    {
+        if (once)
+        {
+            var settled = await client.ImportAsync("generic", Service, ModelResult.Report(report), scope);
+            Assert.Equal((0L, 0L), (settled.New, settled.Reopened));
+        }
+
+        var state = await host.ScalarAsync<string>(ImportTests.State, tenant);
+        var again = await client.ImportAsync("generic", Service, ModelResult.Report(report), scope);
+        Assert.Equal((report.Count, 0L, 0L, 0L), (again.Matched, again.New, again.Reopened, again.FindingsChanged));
+        Assert.Equal(state, await host.ScalarAsync<string>(ImportTests.State, tenant));
+    }
+
+    private static async Task SplitOneAsync(HttpClient client, Random random, List<(Guid Finding, Guid Other, string Stayed, string Left)> apart)
+    {
+        foreach (var finding in (await client.FindingsAsync("?limit=500")).Items.OrderBy(item => item.FirstSeen).ThenBy(item => item.Id))
+        {
+            var observations = (await client.FindingAsync(finding.Id)).Observations;
+            var hashes = observations.Select(o => o.PayloadHash).Distinct().Order(StringComparer.Ordinal).ToList();
+            if (hashes.Count < 2)
+            {
+                continue;
+            }
+
+            var leaving = hashes[random.Next(hashes.Count)];
+            using var answer = await client.PostUnmergeAsync(
+                finding.Id, new UnmergeRequest([.. observations.Where(o => o.PayloadHash == leaving).Select(o => o.Id)], "another problem"));
+            Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+            var unmerged = await answer.ReadAsync<Unmerged>();
+            apart.AddRange(hashes.Where(hash => hash != leaving).Select(hash => (finding.Id, unmerged.NewFinding, hash, leaving)));
+            return;
+        }
+    }
+}
