@@ -2,6 +2,7 @@ using System.Net;
 using System.Text;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Tests.Dedup;
+using Wave16.VulnCenter.Tests.Groups;
 
 namespace Wave16.VulnCenter.Tests;
 
@@ -72,6 +73,29 @@ public sealed class ClientTests(VulnCenterHost host) : IClassFixture<VulnCenterH
         Assert.Equal((0L, 1L, 1L), (second.New, second.Reopened, second.FindingsChanged));
         var reopened = await client.GetAsync(worst.Id, cancellation);
         Assert.Equal((FindingStatus.Open, true), (reopened.Finding.Status, reopened.Finding.Regression));
+    }
+
+    [Fact]
+    public async Task The_client_sends_feeds_and_links_and_splits_findings()
+    {
+        using var http = await host.OperatorAsync("client-groups");
+        var client = new VulnCenterClient(http);
+        var cancellation = TestContext.Current.CancellationToken;
+        var trivy = await http.ReportAsync("shop-api", "trivy", new Vulnerable("CVE-2026-0001", "lodash", "CVE-2026-0001"));
+        var pentest = await http.ReportAsync("shop-api", "pentest", new Vulnerable("RT-7", "lodash"));
+        using var epss = new MemoryStream(Encoding.UTF8.GetBytes(GroupCalls.Epss("2026-01-02", ("CVE-2026-0001", 0.5))));
+
+        var update = await client.WaitAsync(await client.PutFeedAsync("epss", epss, cancellation: cancellation), cancellation);
+        var linked = await client.LinkAsync([new GroupLink([trivy[0], pentest[0]], "shown by the exploit")], cancellation: cancellation);
+        var group = Assert.Single((await client.ListGroupsAsync(new Dictionary<string, string> { ["service"] = "shop-api" }, cancellation)).Items);
+        var split = await client.SplitAsync([new GroupSplitOf(group.Id, [pentest[0]], "it was another hole")], cancellation: cancellation);
+        var gone = await Assert.ThrowsAsync<VulnCenterException>(() => client.GetGroupAsync(group.Id, cancellation));
+
+        Assert.Equal(("succeeded", 1L), (update.State, update.Progress.Changed));
+        Assert.Equal(group.Id, Assert.Single(linked.Groups).Id);
+        Assert.Empty(split.Groups);
+        Assert.Equal(HttpStatusCode.NotFound, gone.Status);
+        Assert.Equal("epss", Assert.Single((await client.ListFeedsAsync(cancellation)).Items).Name);
     }
 
     [Fact]

@@ -59,6 +59,7 @@ public sealed record FindingLocation(string? Path, int? Line, int? EndLine, stri
 /// <param name="OtherLocations">Where else the same result stands, as some SARIF tools say; at most 100.</param>
 /// <param name="Code">Null for what stands in no file.</param>
 /// <param name="NeverMergedWith">Findings it was split from, or that were split from it.</param>
+/// <param name="Group">Findings of other sources that are the same problem; null when there are none.</param>
 public sealed record FindingDetail(
     Finding Finding,
     string? Description,
@@ -73,7 +74,8 @@ public sealed record FindingDetail(
     IReadOnlyList<Evidence> Evidence,
     IReadOnlyList<FindingLocation> OtherLocations,
     CodeLink? Code,
-    IReadOnlyList<NeverMerged> NeverMergedWith);
+    IReadOnlyList<NeverMerged> NeverMergedWith,
+    FindingGroup? Group = null);
 
 /// <summary>Where the code is that a finding stands in.</summary>
 /// <param name="Repository">As the last scan names it, else as the service's profile does; null when neither does.</param>

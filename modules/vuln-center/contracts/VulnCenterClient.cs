@@ -99,7 +99,7 @@ public sealed partial class VulnCenterClient(HttpClient http, TimeProvider? cloc
         return await SendAsync<DecisionPage>(request, cancellation);
     }
 
-    /// <summary><c>POST /findings/imports</c>: sends a scanner's own report. It may still be under way afterwards: <see cref="WaitAsync"/>.</summary>
+    /// <summary><c>POST /findings/imports</c>: sends a scanner's own report. It may still be under way afterwards: <see cref="WaitAsync(Import, CancellationToken)"/>.</summary>
     /// <param name="parameters">Query parameters by name: <c>format</c> and <c>service</c>; <c>source</c>, <c>scope</c> … where wanted.</param>
     /// <param name="report">Read once, not closed.</param>
     /// <param name="contentEncoding"><c>gzip</c> or <c>zstd</c> where the report is compressed.</param>

@@ -2,7 +2,9 @@ using System.Text.Json.Serialization;
 using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Dedup;
+using Wave16.VulnCenter.Feeds;
 using Wave16.VulnCenter.Findings;
+using Wave16.VulnCenter.Groups;
 using Wave16.VulnCenter.Imports;
 
 namespace Wave16.VulnCenter;
@@ -88,5 +90,19 @@ namespace Wave16.VulnCenter;
 [JsonSerializable(typeof(Tickets.TicketAnswer))]
 [JsonSerializable(typeof(Tickets.HubTicketBody))]
 [JsonSerializable(typeof(Tickets.HubTicket))]
+[JsonSerializable(typeof(Feed))]
+[JsonSerializable(typeof(FeedList))]
+[JsonSerializable(typeof(FeedUpdate))]
+[JsonSerializable(typeof(FeedProgress))]
+[JsonSerializable(typeof(FeedArguments))]
+[JsonSerializable(typeof(FeedAudit))]
+[JsonSerializable(typeof(AliasEdges))]
+[JsonSerializable(typeof(FindingGroup))]
+[JsonSerializable(typeof(GroupPage))]
+[JsonSerializable(typeof(GroupLinks))]
+[JsonSerializable(typeof(GroupSplit))]
+[JsonSerializable(typeof(GroupSplits))]
+[JsonSerializable(typeof(GroupsChanged))]
+[JsonSerializable(typeof(GroupAudit))]
 [JsonSerializable(typeof(Dictionary<string, string>[]))]
 internal sealed partial class VulnCenterJson : JsonSerializerContext;

@@ -8,8 +8,10 @@ using Wave16.VulnCenter.Artifacts;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Cvss;
 using Wave16.VulnCenter.Dedup;
+using Wave16.VulnCenter.Feeds;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Gates;
+using Wave16.VulnCenter.Groups;
 using Wave16.VulnCenter.Imports;
 using Wave16.VulnCenter.Policies;
 using Wave16.VulnCenter.Reporting;
@@ -67,6 +69,11 @@ public sealed class VulnCenterModule : IModule
         services.AddSingleton<DedupQueries>();
         module.AddJobHandler<ImportJob, ImportArguments>(ImportJob.KindName, VulnCenterJson.Default.ImportArguments);
         module.AddJobHandler<RekeyJob, RekeyArguments>(RekeyJob.KindName, VulnCenterJson.Default.RekeyArguments);
+        services.AddSingleton<FeedIntake>();
+        services.AddSingleton<FeedQueries>();
+        services.AddSingleton<GroupActs>();
+        services.AddSingleton<GroupQueries>();
+        module.AddJobHandler<FeedJob, FeedArguments>(FeedJob.KindName, VulnCenterJson.Default.FeedArguments);
         module.AddJobHandler<RecomputeJob, RecomputeArguments>(RecomputeJob.KindName, VulnCenterJson.Default.RecomputeArguments);
         module.AddDueHandler<FindingClock>(FindingClock.Kind);
         module.AddRetention("decision", "at", "Decisions", days: 400, PartitionSpan.Month);
@@ -88,6 +95,8 @@ public sealed class VulnCenterModule : IModule
         app.MapDedup();
         app.MapCvss();
         app.MapSsvc();
+        app.MapFeeds();
+        app.MapGroups();
         app.MapArtifacts();
         app.MapReports();
         app.MapTickets();
@@ -135,12 +144,14 @@ internal static class VulnCenterScopes
     public const string Suppress = "findings.suppress";
     public const string Policies = "findings.policies";
     public const string TicketStates = "findings.ticket-states";
+    public const string Feeds = "findings.feeds";
 
     public static readonly Scope[] All =
     [
         new(Read, VulnCenterModule.ModuleName, "read findings, observations, decisions and scans", Access.Reader, Access.Operator, Access.Auditor, Access.Service),
         new(Import, VulnCenterModule.ModuleName, "submit findings and import reports", Access.Operator, Access.Service),
         new(Change, VulnCenterModule.ModuleName, "move findings through their life and split them", Access.Operator),
+        new(Feeds, VulnCenterModule.ModuleName, "replace the EPSS, KEV and alias feeds", Access.Operator, Access.Service),
         new(Suppress, VulnCenterModule.ModuleName, "set findings aside until a date, and end that", Access.Operator, Access.Approver),
         new(Policies, VulnCenterModule.ModuleName, "change policies and what is known of services", Access.Operator),
         new(Rules, VulnCenterModule.ModuleName, "change how findings are recognised", Access.Operator),

@@ -8,6 +8,7 @@ using Wave16.Platform.Store;
 using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Findings;
+using Wave16.VulnCenter.Groups;
 using Wave16.VulnCenter.Imports;
 using Wave16.VulnCenter.Policies;
 
@@ -81,6 +82,7 @@ internal sealed class Unmerging(
             "update vuln_center.observation set finding = $3, moved = false where tenant = $1 and finding = $2 and id = any ($4)",
             cancellation, command.Tenant, finding.Id, fresh, chosen.ToArray());
         var done = await SaveAsync(connection, command, finding, fresh, leaving, staying, [.. added.SelectMany(refined => refined.Attributes).Distinct()], recognition, now, cancellation);
+        await GroupUpkeep.FindingsAsync(connection, scope.Tenant, scope.Service, [finding.Id, fresh], cancellation);
         await transaction.CommitAsync(cancellation);
         outbox.Committed(done.Leaf);
         return (done.Answer, null);

@@ -21,6 +21,12 @@ internal static class FindingProblems
     public const string UnsupportedEncoding = "import.unsupported-encoding";
     public const string ImportFinished = "import.finished";
     public const string TooManyVectors = "cvss.too-many-vectors";
+    public const string FeedUnreadable = "feed.unreadable";
+    public const string FeedOlder = "feed.older";
+    public const string FeedShrunk = "feed.shrunk";
+    public const string FeedUpdateFinished = "feed.update-finished";
+    public const string GroupKeptApart = "group.kept-apart";
+    public const string GroupNotMember = "group.not-a-member";
 
     public static readonly ProblemCode[] All =
     [
@@ -40,5 +46,11 @@ internal static class FindingProblems
         new(UnsupportedEncoding, 415, "The report's encoding is not supported"),
         new(ImportFinished, 409, "The import is finished"),
         new(TooManyVectors, 413, "The request holds more than is scored at once"),
+        new(FeedUnreadable, 422, "The feed cannot be read"),
+        new(FeedOlder, 409, "The feed is older than the one held"),
+        new(FeedShrunk, 409, "The feed has lost most of its entries"),
+        new(FeedUpdateFinished, 409, "The update is finished"),
+        new(GroupKeptApart, 409, "The findings are kept apart"),
+        new(GroupNotMember, 422, "The finding is not in the group"),
     ];
 }

@@ -3,12 +3,13 @@ using Npgsql;
 using Wave16.Platform.Store;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Cvss;
+using Wave16.VulnCenter.Groups;
 using Wave16.VulnCenter.Imports.Formats;
 
 namespace Wave16.VulnCenter.Findings;
 
 /// <summary>Reads of findings, straight from SQL.</summary>
-internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database)
+internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database, GroupQueries groups)
 {
     /// <summary>Rows of each kind that a finding's detail shows at most, latest first.</summary>
     private const int DetailRows = 200;
@@ -46,7 +47,10 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         return [.. ids.Select(id => findings[id])];
     }
 
-    public async Task<FindingDetail?> FindAsync(string tenant, Guid id, CancellationToken cancellation)
+    public async Task<FindingDetail?> FindAsync(string tenant, Guid id, CancellationToken cancellation) =>
+        await DetailAsync(tenant, id, cancellation) is { } detail ? detail with { Group = await groups.OfFindingAsync(tenant, id, cancellation) } : null;
+
+    private async Task<FindingDetail?> DetailAsync(string tenant, Guid id, CancellationToken cancellation)
     {
         await using var connection = await database.OpenAsync(cancellation);
         await using var batch = new NpgsqlBatch(connection);

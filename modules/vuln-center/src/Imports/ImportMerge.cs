@@ -4,9 +4,12 @@ using Npgsql;
 using NpgsqlTypes;
 using Wave16.Platform.Events;
 using Wave16.Platform.Store;
+using Wave16.Platform.Work;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Dedup;
+using Wave16.VulnCenter.Feeds;
 using Wave16.VulnCenter.Findings;
+using Wave16.VulnCenter.Groups;
 using Wave16.VulnCenter.Policies;
 
 namespace Wave16.VulnCenter.Imports;
@@ -48,6 +51,7 @@ internal sealed class ImportMerge(
     [FromKeyedServices(VulnCenterModule.ModuleName)] OutboxSignal outbox,
     FindingKeys keys,
     IOptions<ImportOptions> options,
+    [FromKeyedServices(VulnCenterModule.ModuleName)] Jobs jobs,
     VulnCenterMetrics metrics,
     TimeProvider clock)
 {
@@ -100,6 +104,8 @@ internal sealed class ImportMerge(
         await progress(new ImportProgress(result.Observations, result.Observations, 0));
         var leaf = Leaf(scan, result, counts.Digest, now);
         var hash = AuditLeaf.Hash(AuditLeaf.Canonical(leaf));
+        await ScanFeeds.BeforeSettlingAsync(connection, jobs, scan.Tenant, scan.Seen.Source, now, cancellation);
+        var left = await GroupUpkeep.BeforeMergeAsync(connection, scan.Tenant, cancellation);
         var changes = await SettleAsync(connection, scan, now, cancellation);
         await SettledSet.WriteAsync(connection, changes, cancellation);
         await ExecuteAsync(connection, MergeSql.InsertFindings, cancellation, scan.Tenant, scan.Seen.Service, scan.Seen.Source, now, hash);
@@ -116,6 +122,7 @@ internal sealed class ImportMerge(
         await ExecuteAsync(connection, MergeSql.Seen, cancellation, scan.Tenant, scan.Seen.Scan, now);
         var overMerged = await connection.ScalarAsync<long>(MergeSql.OverMerged, cancellation,
             scan.Tenant, scan.Seen.Service, scan.Seen.Source, scan.Seen.Scan, now, options.Value.OverMergedRules, options.Value.OverMergedLines);
+        await GroupUpkeep.AfterMergeAsync(connection, scan.Tenant, scan.Seen.Service, scan.Seen.Source, left, cancellation);
         var events = EventsOf(changes, scan.Seen.Scan);
         await tail.WriteEventsAsync(connection, scan.Tenant, now, events, cancellation);
         await SetSave.WriteDueAsync(connection, scan.Tenant, DueOf(changes), cancellation);

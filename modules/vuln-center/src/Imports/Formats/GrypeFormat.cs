@@ -88,6 +88,7 @@ internal sealed class GrypeFormat : IReportFormat
                 .. match.Items("relatedVulnerabilities"u8).Select(related => related.Text("id"u8)),
                 .. vulnerability.Items("advisories"u8).Select(advisory => advisory.Text("id"u8)),
             ]),
+            Aliases = Aliases(match, vulnerability, id),
             Cwes = Identifiers.Cwes(vulnerability.Items("cwes"u8).Select(cwe => cwe.Text("cwe"u8))),
             Component = new Component(
                 name, version, Purl.TypeOf(canonical) ?? Bounded.Word(type), Bounded.Identity(purl), Bounded.Identity(canonical), FixedVersions(vulnerability)),
@@ -95,6 +96,16 @@ internal sealed class GrypeFormat : IReportFormat
             ImageRepository = image,
             References = References(vulnerability),
         });
+    }
+
+    // GitHub's advisories are about one problem, and their related record is its CVE. Those of distributions relate to all they fix.
+    static IReadOnlyList<AliasPair> Aliases(JsonElement match, JsonElement vulnerability, string id)
+    {
+        var related = Identifiers.Advisories([.. match.Items("relatedVulnerabilities"u8).Select(record => record.Text("id"u8))]);
+        return vulnerability.Text("namespace"u8)?.StartsWith("github:", StringComparison.Ordinal) == true
+            && Identifiers.Advisory(id) is { Kind: "ghsa" } advisory && related is [{ Kind: "cve" } cve]
+            ? [new AliasPair(advisory.Value, cve.Value)]
+            : [];
     }
 
     static string? Related(JsonElement match, ReadOnlySpan<byte> name)

@@ -38,6 +38,12 @@ internal sealed record RawObservation
     /// <summary>Only ids the scanner states in a field made for them; never found by searching text.</summary>
     public IReadOnlyList<AdvisoryId> Identifiers { get; init; } = [];
 
+    /// <summary>
+    /// Pairs of ids that the format itself states to be one problem (OSV's <c>aliases</c>), upper-case; naming two ids is no such
+    /// statement, and <c>related</c> or <c>upstream</c> neither.
+    /// </summary>
+    public IReadOnlyList<AliasPair> Aliases { get; init; } = [];
+
     /// <summary>CWE numbers (79 for CWE-79), ascending, each once.</summary>
     public IReadOnlyList<int> Cwes { get; init; } = [];
 
@@ -92,6 +98,9 @@ internal sealed record ReportedCvss(string Version, string Vector, decimal? Scor
 
 /// <summary>An explicit advisory id, upper-case; <paramref name="Kind"/> is lower-case: <c>cve</c>, <c>ghsa</c>, <c>osv</c> …</summary>
 internal sealed record AdvisoryId(string Kind, string Value);
+
+/// <summary>Two advisory ids of one problem, as the report states it.</summary>
+internal sealed record AliasPair(string A, string B);
 
 /// <summary>
 /// A package. <c>Ecosystem</c> is its purl type (<c>npm</c>, <c>deb</c>, <c>golang</c> …), <c>Purl</c> the package URL as
