@@ -210,6 +210,105 @@ public sealed class StandaloneTests : IAsyncLifetime
         }
     }
 
+    [Fact]
+    public async Task Two_sources_with_two_imports_each_killed_at_random_and_repeated_end_as_one_after_the_other()
+    {
+        var random = new Random(20261127);
+        string[] sources = ["scanner-a", "scanner-b"];
+        for (var round = 0; round < 5; round++)
+        {
+            await using var standalone = StandaloneProcess.Start(_directory, _port);
+            await standalone.WhenUpAsync(Cancellation);
+            await standalone.SignInAsync("parallel", Cancellation);
+            if (round == 0)
+            {
+                foreach (var source in sources)
+                {
+                    await CompleteAsync(standalone.Client, source, Scanned(0, 1_500));
+                }
+            }
+
+            var imports = sources.SelectMany(source => Enumerable.Range(0, 2).Select(_ => TryAsync(standalone.Client, source, Scanned(100, 1_500)))).ToList();
+            if (round < 4)
+            {
+                await Task.WhenAny([.. imports, Task.Delay(random.Next(20, 900), Cancellation)]);
+                await standalone.KillAsync(Cancellation);
+                await Task.WhenAll(imports);
+                continue;
+            }
+
+            Assert.All(await Task.WhenAll(imports), Assert.True);
+            var parallel = await StateAsync(standalone.Client);
+            await standalone.SignInAsync("sequential", Cancellation);
+            foreach (var report in (string[])[Scanned(0, 1_500), Scanned(100, 1_500)])
+            {
+                foreach (var source in sources)
+                {
+                    await CompleteAsync(standalone.Client, source, report);
+                }
+            }
+
+            Assert.Equal(3_000, parallel.Count);
+            Assert.Equal(200, parallel.Count(finding => finding.Contains(" fixed ", StringComparison.Ordinal)));
+            Assert.Equal(await StateAsync(standalone.Client), parallel);
+        }
+
+        static async Task<bool> TryAsync(HttpClient client, string source, string report)
+        {
+            try
+            {
+                await CompleteAsync(client, source, report);
+                return true;
+            }
+            catch (HttpRequestException)
+            {
+                return false;
+            }
+        }
+    }
+
+    /// <summary>A report of a component analysis; every tenth finding is rated otherwise once the first ones are gone.</summary>
+    private static string Scanned(int from, int to) => JsonSerializer.Serialize(new
+    {
+        schemaVersion = "1",
+        findings = Enumerable.Range(from, to - from).Select(i => new
+        {
+            kind = "sca",
+            rule = $"CVE-2026-{10_000 + i}",
+            title = $"Finding {i}",
+            severity = i % 10 == 0 && from > 0 ? "critical" : "high",
+            identifiers = (string[])[$"CVE-2026-{10_000 + i}"],
+            component = new { purl = $"pkg:npm/lib-{i % 50}@1.{i}.0" },
+            image = "registry.example/shop",
+        }),
+    });
+
+    private static async Task CompleteAsync(HttpClient client, string source, string report)
+    {
+        using var content = new StringContent(report, Encoding.UTF8, "application/json");
+        using var answer = await client.PostAsync(new Uri($"/findings/imports?format=generic&service=shop-api&source={source}&scope=complete&wait=120", UriKind.Relative), content, Cancellation);
+        answer.EnsureSuccessStatusCode();
+        Assert.Equal("succeeded", (await answer.Content.ReadFromJsonAsync<JsonElement>(Cancellation)).GetProperty("state").GetString());
+    }
+
+    /// <summary>Every finding as it stands, its version included.</summary>
+    private static async Task<List<string>> StateAsync(HttpClient client)
+    {
+        List<string> state = [];
+        for (string? cursor = null; ;)
+        {
+            var page = await client.GetFromJsonAsync<JsonElement>($"/findings?limit=500{(cursor is null ? "" : $"&cursor={cursor}")}", Cancellation);
+            state.AddRange(page.GetProperty("items").EnumerateArray().Select(finding => string.Join(' ', ((string[])["source", "rule", "status", "severity", "gate", "regression", "version"])
+                .Select(name => finding.GetProperty(name).ToString()))));
+            if (!page.TryGetProperty("next", out var next) || next.ValueKind != JsonValueKind.String)
+            {
+                return [.. state.Order(StringComparer.Ordinal)];
+            }
+
+            cursor = next.GetString();
+        }
+    }
+
     private static async Task<WebApplication> StartNeighboursAsync()
     {
         var builder = WebApplication.CreateBuilder();

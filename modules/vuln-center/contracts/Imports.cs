@@ -42,3 +42,20 @@ public sealed record RejectedResult(string Pointer, string Code, string Reason);
 
 /// <summary>What became of one finding of <c>POST /findings</c>, in the order they were sent.</summary>
 public sealed record ImportedItem(string Pointer, Outcome Outcome, Guid? Finding);
+
+/// <summary>One imported report, as far as it concerns one service.</summary>
+/// <param name="Import">The import it came with.</param>
+/// <param name="Failure">Why it did not finish, as the report says.</param>
+/// <param name="ClosesNothing">Why it closed nothing although it is said to be complete.</param>
+/// <param name="Category">The tool's own name of this run of it.</param>
+/// <param name="Images">Repositories of the images that were scanned; an empty name stands for what is no image.</param>
+/// <param name="Kinds">What was looked for; null: everything.</param>
+/// <param name="ReportDigest">SHA-256 of the report, 64 hexadecimal digits.</param>
+/// <param name="FinishedAt">When it was merged.</param>
+public sealed record Scan(
+    Guid Id, Guid Import, string Service, string Source, string Tool, string? ToolVersion, string Format, ScanScope Scope, string? ScopeFilter, string? Failure,
+    string? ClosesNothing, string? Category, IReadOnlyList<string> Images, IReadOnlyList<FindingKind>? Kinds, string? Repository, string? Commit, string ReportDigest,
+    DateTimeOffset StartedAt, DateTimeOffset FinishedAt, ScanCounts Counts);
+
+/// <summary>Raw results by outcome, and findings it changed and no longer showed.</summary>
+public sealed record ScanCounts(long New, long Matched, long Reopened, long Rejected, long FindingsChanged, long FindingsFixed);

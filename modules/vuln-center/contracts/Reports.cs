@@ -26,9 +26,12 @@ public sealed record ControlPlaneReport(string SchemaVersion, DateTimeOffset? As
 /// <param name="WorstOpen">The highest severity of those; null when there are none.</param>
 /// <param name="OldestOpen">When the first of those was first seen.</param>
 /// <param name="Gate"><c>blocked</c> or <c>clear</c>.</param>
+/// <param name="Suppressed">Of the open ones, those that are set aside.</param>
+/// <param name="KnownExploited">Of the open ones, those in CISA's catalog.</param>
+/// <param name="Overdue">Of the open ones, those whose deadline has passed.</param>
 public sealed record ServicePosture(
     string Service, IReadOnlyDictionary<string, IReadOnlyDictionary<string, long>> Counts, long Open, Severity? WorstOpen, DateTimeOffset? OldestOpen,
-    string Gate, long Gates);
+    string Gate, long Gates, long Suppressed, long KnownExploited, long Overdue);
 
 /// <summary><c>GET /reports/program-graph</c>, JSON Graph Format 2 (jsongraphformat.info): docs/reports/program-graph.v1.schema.json.</summary>
 public sealed record ProgramGraphReport(ProgramGraph Graph);

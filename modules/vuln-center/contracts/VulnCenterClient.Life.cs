@@ -62,6 +62,9 @@ public sealed partial class VulnCenterClient
     /// <summary><c>GET /findings/recomputations/{id}</c>.</summary>
     public Task<Recomputation> GetRecomputationAsync(Guid id, CancellationToken cancellation = default) => GetAsync<Recomputation>($"findings/recomputations/{id:D}", cancellation);
 
+    /// <summary><c>GET /findings/scans/{id}</c>.</summary>
+    public Task<Scan> GetScanAsync(Guid id, CancellationToken cancellation = default) => GetAsync<Scan>($"findings/scans/{id:D}", cancellation);
+
     private async Task<T> GetAsync<T>(string path, CancellationToken cancellation)
     {
         using var request = new HttpRequestMessage(HttpMethod.Get, Address(path));

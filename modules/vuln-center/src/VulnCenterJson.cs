@@ -25,6 +25,8 @@ namespace Wave16.VulnCenter;
 [JsonSerializable(typeof(SeverityChange))]
 [JsonSerializable(typeof(AssigneeChange))]
 [JsonSerializable(typeof(Page<ServiceView>))]
+[JsonSerializable(typeof(Page<Scan>))]
+[JsonSerializable(typeof(Scan))]
 [JsonSerializable(typeof(IReadOnlyList<SlaPolicy>))]
 [JsonSerializable(typeof(Evidence))]
 [JsonSerializable(typeof(Import))]

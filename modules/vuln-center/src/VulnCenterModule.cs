@@ -56,6 +56,7 @@ public sealed class VulnCenterModule : IModule
         services.AddSingleton<PolicyStore>();
         services.AddSingleton<Resettlement>();
         services.AddSingleton<Recomputations>();
+        services.AddSingleton<ScanQueries>();
         services.AddSingleton<ImportStaging>();
         services.AddSingleton<ImportMerge>();
         services.AddSingleton<ReportReading>();
@@ -92,6 +93,7 @@ public sealed class VulnCenterModule : IModule
         app.MapSummary();
         app.MapPolicies();
         app.MapImports();
+        app.MapScans();
         app.MapDedup();
         app.MapCvss();
         app.MapSsvc();
@@ -120,8 +122,14 @@ public sealed class VulnCenterModule : IModule
         module.AddNeighbour<ProgramGraphs>(ProgramGraphs.Name);
         module.AddDestination<ControlPlaneExports>();
         module.AddDestination<ProgramGraphExports>();
-        module.Route(VulnCenterEvents.ScanImported, ControlPlane.Name, ProgramGraphs.Name);
-        module.Route(VulnCenterEvents.StatusChanged, ControlPlane.Name, ProgramGraphs.Name);
+        foreach (var told in (string[])
+        [
+            VulnCenterEvents.ScanImported, VulnCenterEvents.StatusChanged, VulnCenterEvents.SeverityChanged, VulnCenterEvents.SuppressionChanged, VulnCenterEvents.SlaBreached,
+        ])
+        {
+            module.Route(told, ControlPlane.Name, ProgramGraphs.Name);
+        }
+
     }
 
     private static void AddTickets(ModuleBuilder module)

@@ -1,4 +1,7 @@
+using System.Net;
+using System.Net.Http.Json;
 using System.Text;
+using System.Text.Json;
 using Wave16.VulnCenter.Contracts;
 
 namespace Wave16.VulnCenter.Tests.Imports;
@@ -235,6 +238,28 @@ public sealed class ClosingTests(VulnCenterHost host) : IClassFixture<VulnCenter
 
         var detail = await verified.ReadAsync<FindingDetail>();
         Assert.Equal((FindingStatus.Verified, later.Scans[0].Scan), (detail.Finding.Status, Assert.Single(detail.Evidence).Scan));
+    }
+
+    [Fact]
+    public async Task A_scan_says_what_it_looked_at_and_what_it_changed_and_to_its_own_tenant_only()
+    {
+        using var client = await host.OperatorAsync("scans");
+        await client.ImportAsync("trivy", "shop", Trivy("registry.example/shop/api:1", "CVE-2024-1000", "CVE-2024-1001"), "&scope=complete&commit=c0ffee");
+        var second = await client.ImportAsync("trivy", "shop", Trivy("registry.example/shop/api:2", "CVE-2024-1000"), "&scope=complete");
+
+        var scan = await new VulnCenterClient(client).GetScanAsync(second.Scans[0].Scan, TestContext.Current.CancellationToken);
+        var first = await client.GetFromJsonAsync<JsonElement>("/findings/scans?service=shop&source=trivy&limit=1", TestContext.Current.CancellationToken);
+        var next = await client.GetFromJsonAsync<JsonElement>(
+            $"/findings/scans?service=shop&source=trivy&limit=1&cursor={first.GetProperty("next").GetString()}", TestContext.Current.CancellationToken);
+
+        Assert.Equal(("shop", "trivy", ScanScope.Complete, 1L, 1L), (scan.Service, scan.Source, scan.Scope, scan.Counts.Matched, scan.Counts.FindingsFixed));
+        Assert.Equal(["registry.example/shop/api"], scan.Images);
+        Assert.Equal([FindingKind.Sca], scan.Kinds ?? []);
+        Assert.Equal(scan.Id, first.GetProperty("items")[0].GetProperty("id").GetGuid());
+        Assert.Equal("c0ffee", next.GetProperty("items")[0].GetProperty("commit").GetString());
+        using var stranger = await host.OperatorAsync("scans-stranger");
+        using var foreign = await stranger.GetAsync(new Uri($"/findings/scans/{scan.Id}", UriKind.Relative), TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.NotFound, foreign.StatusCode);
     }
 
     private static byte[] Report(params string[] rules) => Report([.. rules.Select(rule => (rule, $"src/{rule}.cs"))]);

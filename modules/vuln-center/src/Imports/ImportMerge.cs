@@ -167,7 +167,7 @@ internal sealed class ImportMerge(
 
     private static async Task DriftAsync(NpgsqlConnection connection, StagedScan scan, CancellationToken cancellation)
     {
-        var filter = scan.ScopeFilter?.TrimEnd('/');
+        var filter = ScanCoverage.PlaceOf(scan.ScopeFilter);
         await ExecuteAsync(connection, MergeSql.Evidence, cancellation,
             scan.Tenant, scan.Seen.Service, scan.Seen.Source, Drifting, Tracked, scan.ScopeFilter, scan.Seen.Failure is null, (short)FindingKind.Secret, scan.Scope == ScanScope.Complete);
         await ExecuteAsync(connection, MergeSql.JoinFreely, cancellation);

@@ -3,6 +3,12 @@ namespace Wave16.VulnCenter.Imports;
 /// <summary>Whether a scan says something about a finding that it does not show. What it did not look at is not fixed.</summary>
 internal static class ScanCoverage
 {
+    private static readonly string[] Places = ["path:", "image:"];
+
+    /// <summary>The folder or image of a filter, without what kind of filter it is; null where there is none.</summary>
+    public static string? PlaceOf(string? filter) =>
+        (Array.Find(Places, place => filter?.StartsWith(place, StringComparison.Ordinal) == true) is { } known ? filter?[known.Length..] : filter)?.TrimEnd('/');
+
     /// <summary>
     /// Over <c>vuln_center.scan s</c> and <c>vuln_center.finding f</c> of the same tenant, service and source. A complete scan
     /// that ran to its end, within its filter; of the images it was of; of what it looked for; and of the run of the tool that

@@ -181,3 +181,6 @@ from (
   from vuln_center.transition c join vuln_center.finding f on f.tenant = c.tenant and f.id = c.finding
   where (c.to_status in (1, 2)) <> coalesce(c.from_status in (1, 2), false)) c
 group by grouping sets ((tenant, day, severity), (tenant, service, day, severity));
+
+-- GET /findings/scans.
+create index scan_by_time on vuln_center.scan (tenant, finished_at desc, id desc);

@@ -10,7 +10,8 @@ namespace Wave16.VulnCenter.Reporting;
 internal sealed class PostureReport : IReport
 {
     private const string Counts = """
-        select f.service, f.severity, f.status, count(*), count(*) filter (where f.gate), min(f.first_seen)
+        select f.service, f.severity, f.status, count(*), count(*) filter (where f.gate), min(f.first_seen),
+               count(*) filter (where f.suppression is not null), count(*) filter (where f.kev), count(*) filter (where f.sla_breached_at is not null)
         from vuln_center.finding f where {where} group by f.service, f.severity, f.status order by f.service, f.severity desc, f.status
         """;
 
@@ -21,7 +22,7 @@ internal sealed class PostureReport : IReport
 
     public string MediaType => "application/json";
 
-    public int Shape => 1;
+    public int Shape => 2;
 
     public async Task WriteAsync(ReportSnapshot snapshot, ReportJson json, CancellationToken cancellation)
     {
@@ -43,7 +44,7 @@ internal sealed class PostureReport : IReport
     public async Task WriteAsync(ReportSnapshot snapshot, CsvTable csv, CancellationToken cancellation)
     {
         var cells = (from severity in Severities from status in Statuses select (Severity: FindingFilter.KebabCase(severity), Status: FindingFilter.KebabCase(status))).ToList();
-        await csv.RowAsync(cancellation, ["service", "gate", "gates", "open", "worst open", "oldest open", .. cells.Select(cell => $"{cell.Severity} {cell.Status}")]);
+        await csv.RowAsync(cancellation, ["service", "gate", "gates", "open", "worst open", "oldest open", "suppressed", "known exploited", "overdue", .. cells.Select(cell => $"{cell.Severity} {cell.Status}")]);
         await foreach (var posture in PosturesAsync(snapshot, cancellation))
         {
             await csv.RowAsync(
@@ -51,6 +52,7 @@ internal sealed class PostureReport : IReport
                 [
                     posture.Service, posture.Gate, CsvTable.Of(posture.Gates), CsvTable.Of(posture.Open),
                     posture.WorstOpen is { } worst ? FindingFilter.KebabCase(worst) : null, CsvTable.Of(posture.OldestOpen),
+                    CsvTable.Of(posture.Suppressed), CsvTable.Of(posture.KnownExploited), CsvTable.Of(posture.Overdue),
                     .. cells.Select(cell => CsvTable.Of(posture.Counts[cell.Severity][cell.Status])),
                 ]);
         }
@@ -86,6 +88,9 @@ internal sealed class PostureReport : IReport
         private long _gates;
         private Severity? _worst;
         private DateTimeOffset? _oldest;
+        private long _suppressed;
+        private long _knownExploited;
+        private long _overdue;
 
         public string Service => service;
 
@@ -100,12 +105,16 @@ internal sealed class PostureReport : IReport
                 _open += count;
                 _worst = _worst > severity ? _worst : severity;
                 _oldest = _oldest < first ? _oldest : first;
+                _suppressed += row.GetInt64(6);
+                _knownExploited += row.GetInt64(7);
+                _overdue += row.GetInt64(8);
             }
         }
 
         public ServicePosture ToContract() => new(
             service,
             Severities.ToDictionary(FindingFilter.KebabCase, severity => (IReadOnlyDictionary<string, long>)_counts[severity], StringComparer.Ordinal),
-            _open, _worst, _oldest, _gates > 0 ? "blocked" : "clear", _gates);
+            _open, _worst, _oldest, _gates > 0 ? "blocked" : "clear", _gates,
+            _suppressed, _knownExploited, _overdue);
     }
 }

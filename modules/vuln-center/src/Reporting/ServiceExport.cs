@@ -81,6 +81,9 @@ internal sealed class ServiceExport(
     {
         VulnCenterEvents.ScanImported => Data(envelope, VulnCenterJson.Default.ScanImported).Service,
         VulnCenterEvents.StatusChanged => Data(envelope, VulnCenterJson.Default.FindingStatusChanged).Service,
+        VulnCenterEvents.SeverityChanged => Data(envelope, VulnCenterJson.Default.FindingSeverityChanged).Service,
+        VulnCenterEvents.SuppressionChanged => Data(envelope, VulnCenterJson.Default.FindingSuppressionChanged).Service,
+        VulnCenterEvents.SlaBreached => Data(envelope, VulnCenterJson.Default.FindingSlaBreached).Service,
         _ => throw new EventRejectedException($"An export does not take {envelope.Type}."),
     };
 

@@ -106,6 +106,9 @@ internal sealed class OsvScannerFormat : IReportFormat
             Severity = severity,
             Cvss = [.. raw.Items("severity"u8).Concat(affected.SelectMany(one => one.Items("severity"u8))).Select(one => Identifiers.Cvss(one.Text("score"u8), null, null)).OfType<ReportedCvss>().Distinct().Take(Bounded.ListLength)],
             Identifiers = [.. Identifiers.Advisories([id, .. raw.Texts("aliases"u8)]).Concat(group?.Ids ?? []).Distinct().Take(Bounded.ListLength)],
+            Aliases = Identifiers.Advisory(id) is { } own
+                ? [.. Identifiers.Advisories(raw.Texts("aliases"u8)).Where(alias => alias != own).Select(alias => new AliasPair(own.Value, alias.Value))]
+                : [],
             Cwes = Identifiers.Cwes(
             [
                 .. raw.Field("database_specific"u8).Texts("cwe_ids"u8),
