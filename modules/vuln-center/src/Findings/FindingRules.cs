@@ -89,9 +89,11 @@ internal static class FindingRules
 
     /// <summary>The command's outcome, with all that follows from it by policy.</summary>
     public static FindingDecision Decide(FindingState f, FindingCommand command, FindingPolicies policies, DateTimeOffset now) =>
-        Decide(f, command, now) is FindingDecision.Accepted accepted
-            ? accepted with { State = Settlement.Settle(f, accepted.State, policies, Effective(f, accepted, now)) }
-            : Decide(f, command, now);
+        Decide(f, command, now) switch
+        {
+            FindingDecision.Accepted accepted => accepted with { State = Settlement.Settle(f, accepted.State, policies, Effective(f, accepted, now)) },
+            var other => other,
+        };
 
     /// <summary>The whole state machine. A transition that is not here is refused.</summary>
     private static FindingDecision Decide(FindingState f, FindingCommand command, DateTimeOffset now) => (f.Status, command) switch
