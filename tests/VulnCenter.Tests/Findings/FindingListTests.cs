@@ -50,6 +50,7 @@ public sealed class FindingListTests(VulnCenterHost host) : IClassFixture<VulnCe
     /// <summary>As it is; and with efforts so small that walking and gathering give up, and what is left is a walk to the end.</summary>
     [Theory]
     [InlineData(5_000, 20_000, 5_000)]
+    [InlineData(5_000, 20_000, 20)]
     [InlineData(-1, 20_000, 5_000)]
     [InlineData(-1, 20_000, 3)]
     [InlineData(-1, 2, 3)]
@@ -64,7 +65,10 @@ public sealed class FindingListTests(VulnCenterHost host) : IClassFixture<VulnCe
         await SeededFinding.InsertAsync(host.Database, tenant, findings);
         await SeededFinding.InsertAsync(host.Database, tenant + "-other", Enumerable.Range(0, 100).Select(_ => SeededFinding.Draw(random, now)));
         await using var module = await host.StartModuleAsync(
-            services => services.AddSingleton(new PageEffort { FewMatches = few, GatherAtMost = gather, SortAtMost = gather, WalkAtMost = walk }));
+            services => services.AddSingleton(new PageEffort
+            {
+                FewMatches = few, FewToSkim = few, GatherAtMost = gather, SortAtMost = gather, WalkAtMost = walk, SkimAtMost = walk, Sample = Math.Min(walk, 10), ShortPage = 20, ScoresAtMost = walk,
+            }));
         using var client = await module.ClientAsync(tenant, TestContext.Current.CancellationToken, "operator");
 
         for (var i = 0; i < 160; i++)

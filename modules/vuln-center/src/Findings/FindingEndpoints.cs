@@ -44,7 +44,7 @@ internal static class FindingEndpoints
     private static async Task<Results<Ok<FindingPage>, RefusalResult>> ListAsync(
         [AsParameters] FindingQuery query, PageRequest page, Caller caller, FindingPages findings, FindingFacets facets, TimeProvider clock, HttpContext http, CancellationToken cancellation)
     {
-        var (filter, refusal) = FindingFilter.Parse(caller.Tenant, query, http.Request.Query, clock.GetUtcNow());
+        var (filter, refusal) = query.Read(caller.Tenant, http.Request.Query, clock.GetUtcNow());
         if (filter is null)
         {
             return (refusal ?? throw new InvalidOperationException("A refused filter has a reason.")).ToResult();

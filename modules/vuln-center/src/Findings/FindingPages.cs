@@ -24,6 +24,20 @@ internal sealed record PageEffort
 
     /// <summary>Findings that are looked at, in order, before the matches are gathered.</summary>
     public int WalkAtMost { get; init; } = 5_000;
+
+    /// <summary>For every so many findings of a page.</summary>
+    public int ShortPage { get; init; } = 100;
+
+    /// <summary>As <see cref="FewMatches"/> and <see cref="WalkAtMost"/>, where the index says it all and no finding is read.</summary>
+    public int FewToSkim { get; init; } = 1_500;
+
+    public int SkimAtMost { get; init; } = 40_000;
+
+    /// <summary>Findings that are looked at to learn how many match, where the planner cannot know.</summary>
+    public int Sample { get; init; } = 1_000;
+
+    /// <summary>Scores of one advisory's findings that are walked one after the other.</summary>
+    public int ScoresAtMost { get; init; } = 50;
 }
 
 /// <summary>
@@ -100,7 +114,7 @@ internal sealed class FindingPages([FromKeyedServices(VulnCenterModule.ModuleNam
         public string Merged(string? fits, string rest, int limit)
         {
             var end = string.Create(CultureInfo.InvariantCulture, $"order by {Order} limit {limit}");
-            var columns = fits is null ? "f.id, f.first_seen, f.epss" : $"f.id, f.first_seen, f.epss, ({fits}) as fits";
+            var columns = fits is null ? "f.id, f.first_seen, f.epss" : $"f.id, f.first_seen, f.epss, coalesce({fits}, false) as fits";
             return $"({string.Join("\nunion all\n", Lanes.Select(lane => $"(select {columns} from vuln_center.finding f where {lane}{rest} {end})"))}) f {end}";
         }
     }
@@ -119,6 +133,9 @@ internal sealed class FindingPages([FromKeyedServices(VulnCenterModule.ModuleNam
 
         private string _beyond = "true";
 
+        // Of the last walk that was given up.
+        private int _hits;
+
         public async Task<Guid[]> IdsAsync(CancellationToken cancellation)
         {
             Divide();
@@ -127,12 +144,32 @@ internal sealed class FindingPages([FromKeyedServices(VulnCenterModule.ModuleNam
                 return await WalkAsync(atMost: null, cancellation) ?? [];
             }
 
-            if (await ExpectedAsync(cancellation) <= effort.FewMatches && await GatherAsync(effort.GatherAtMost, cancellation) is { } few)
+            var expected = await ExpectedAsync(cancellation);
+            if (filter.Identifiers is { } identifiers)
             {
-                return few;
+                var scores = await ScoresAsync(identifiers, cancellation);
+                expected = Math.Min(expected, scores.Sum(score => score.Findings));
+                if (filter.Sort == FindingSort.Epss && scores.Count <= effort.ScoresAtMost)
+                {
+                    DivideByScore(scores.Select(score => score.Epss));
+                }
             }
 
-            return await WalkAsync(effort.WalkAtMost, cancellation)
+            var few = expected <= (filter.Carried ? effort.FewToSkim : effort.FewMatches);
+            var atMost = (filter.Carried ? effort.SkimAtMost : effort.WalkAtMost) * Math.Max(1, limit / effort.ShortPage);
+            if (few && filter.Unforeseen)
+            {
+                if (await WalkAsync(effort.Sample, cancellation) is { } soon)
+                {
+                    return soon;
+                }
+
+                // At the rate of the sample a longer walk would show a page.
+                few = _hits * (long)atMost < (long)limit * effort.Sample;
+            }
+
+            return (few ? await GatherAsync(effort.GatherAtMost, cancellation) : null)
+                ?? await WalkAsync(atMost, cancellation)
                 ?? await GatherAsync(effort.SortAtMost, cancellation)
                 ?? await WalkAsync(atMost: null, cancellation)
                 ?? [];
@@ -199,6 +236,44 @@ internal sealed class FindingPages([FromKeyedServices(VulnCenterModule.ModuleNam
             _blocks.AddRange(parts.Select(part => new Block([$"{filter.Leading} and {part}"], _order)));
         }
 
+        /// <summary>Each score's findings by age: what has another score is not walked through.</summary>
+        private void DivideByScore(IEnumerable<float?> scores)
+        {
+            _blocks.Clear();
+            foreach (var score in scores.OrderByDescending(score => score ?? -1))
+            {
+                if (after is null || (score ?? -1) < (after.Epss ?? -1))
+                {
+                    _blocks.Add(new Block([$"{filter.Leading} and {Scored(score)}"], _order));
+                }
+                else if (score == after.Epss)
+                {
+                    _blocks.Add(new Block([$"{filter.Leading} and {Scored(score)} and (f.first_seen, f.id) > ({Seen(after)}, {Id(after)})"], _order));
+                }
+            }
+
+            string Scored(float? score) => score is { } given ? $"f.epss = {filter.Add(new NpgsqlParameter<float> { TypedValue = given })}" : "f.epss is null";
+        }
+
+        /// <summary>
+        /// Findings of one advisory have its score, or that of a worse one that they name too: few. Those that name two of
+        /// <paramref name="identifiers"/> count twice.
+        /// </summary>
+        private async Task<List<(float? Epss, long Findings)>> ScoresAsync(string identifiers, CancellationToken cancellation)
+        {
+            await using var command = Command($"""
+                select nullif(epss, -1), sum(n)::bigint from vuln_center.advisory_score where tenant = $1 and identifier = any ({identifiers}) group by 1 having sum(n) > 0
+                """);
+            List<(float?, long)> scores = [];
+            await using var reader = await command.ExecuteReaderAsync(cancellation);
+            while (await reader.ReadAsync(cancellation))
+            {
+                scores.Add((reader.IsDBNull(0) ? null : reader.GetFloat(0), reader.GetInt64(1)));
+            }
+
+            return scores;
+        }
+
         private string Lane(short status, short severity, string beyond) => $"{filter.Leading} and f.status = {Text(status)} and f.severity = {Text(severity)} and {beyond}";
 
         /// <returns>Null when <paramref name="atMost"/> findings had been looked at and the page was not full.</returns>
@@ -215,11 +290,12 @@ internal sealed class FindingPages([FromKeyedServices(VulnCenterModule.ModuleNam
 
                 var (hits, looked) = left is { } most
                     ? await LookAsync(block, limit - ids.Count, most, cancellation)
-                    : (await TakeAsync(block, limit - ids.Count, cancellation), 0);
+                    : ([.. await TakeAsync(block, limit - ids.Count, cancellation)], 0);
                 ids.AddRange(hits);
                 left -= looked;
                 if (ids.Count < limit && left <= 0)
                 {
+                    _hits = ids.Count;
                     return null;
                 }
             }
@@ -234,19 +310,28 @@ internal sealed class FindingPages([FromKeyedServices(VulnCenterModule.ModuleNam
             return (Guid[]?)await command.ExecuteScalarAsync(cancellation) ?? [];
         }
 
-        private async Task<(Guid[] Hits, int Looked)> LookAsync(Block block, int count, int atMost, CancellationToken cancellation)
+        private async Task<(List<Guid> Hits, int Looked)> LookAsync(Block block, int count, int atMost, CancellationToken cancellation)
         {
             await using var command = Command($"""
-                with looked as materialized (
-                  select f.id, f.fits from {block.Merged(filter.Rest, rest: "", atMost)}
-                ), hit as (
-                  select array(select id from looked where fits limit {Text(count)}) as ids offset 0
-                )
-                select ids, case when cardinality(ids) < {Text(count)} then (select count(*)::int from looked) else 0 end from hit
+                select f.id, f.fits, f.looked
+                from (
+                  select f.id, f.fits, row_number() over ()::int as looked, lead(f.id) over () is null as ends
+                  from (select f.id, f.fits from {block.Merged(filter.Rest, rest: "", atMost)}) f) f
+                where f.fits or f.ends limit {Text(count)}
                 """);
+            List<Guid> hits = [];
+            var looked = 0;
             await using var reader = await command.ExecuteReaderAsync(cancellation);
-            await reader.ReadAsync(cancellation);
-            return (reader.GetFieldValue<Guid[]>(0), reader.GetInt32(1));
+            while (await reader.ReadAsync(cancellation))
+            {
+                looked = reader.GetInt32(2);
+                if (reader.GetBoolean(1))
+                {
+                    hits.Add(reader.GetGuid(0));
+                }
+            }
+
+            return (hits, looked);
         }
 
         /// <returns>Null when there are too many to sort.</returns>

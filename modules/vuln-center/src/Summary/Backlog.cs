@@ -24,6 +24,7 @@ internal sealed class BacklogQueries([FromKeyedServices(VulnCenterModule.ModuleN
         Fold("finding_count", "tenant, service, source, kind, severity, status, suppression, kev, sla", "n"),
         Fold("finding_age", "tenant, service, severity, day", "n"),
         Fold("finding_flow", "tenant, service, day, severity", "opened", "reopened", "closed", "seconds"),
+        Fold("advisory_score", "tenant, identifier, epss", "n"),
     ];
 
     public async Task FoldAsync(CancellationToken cancellation)
