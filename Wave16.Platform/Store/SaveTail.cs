@@ -35,7 +35,31 @@ public sealed class SaveTail
     public async Task<SaveOutcome> SaveAsync(NpgsqlCommand save, EntityChange change, CancellationToken cancellation)
     {
         var hash = AddParameters(save.Parameters, change);
-        if (await save.ExecuteScalarAsync(cancellation) is not null)
+        return await AnswerAsync(change, hash, await save.ExecuteScalarAsync(cancellation) is not null, cancellation);
+    }
+
+    /// <summary>The same, where locks are to be held before the save's snapshot is taken: it is the last command, all in one transaction.</summary>
+    /// <exception cref="NpgsqlException">Nothing was written; or, when the connection was lost, that is not known.</exception>
+    public async Task<SaveOutcome> SaveAsync(NpgsqlBatch batch, EntityChange change, CancellationToken cancellation)
+    {
+        var hash = AddParameters(batch.BatchCommands[^1].Parameters, change);
+        bool saved;
+        await using (var reader = await batch.ExecuteReaderAsync(cancellation))
+        {
+            for (var before = 1; before < batch.BatchCommands.Count; before++)
+            {
+                await reader.NextResultAsync(cancellation);
+            }
+
+            saved = await reader.ReadAsync(cancellation);
+        }
+
+        return await AnswerAsync(change, hash, saved, cancellation);
+    }
+
+    private async Task<SaveOutcome> AnswerAsync(EntityChange change, byte[] hash, bool saved, CancellationToken cancellation)
+    {
+        if (saved)
         {
             _saved?.Invoke(change);
             return new SaveOutcome.Saved(hash);

@@ -10,6 +10,9 @@ public static class ETagResult
     /// <summary>200 with the entity, or 304 when a GET's If-None-Match names this version (RFC 9110 §13.1.2).</summary>
     public static ETagResult<T> Ok<T>(T entity, long version) => new(entity, version, StatusCodes.Status200OK, location: null);
 
+    /// <summary>200 with an entity of which parts change without a new version: its tag is for If-Match, and a GET is never answered with 304.</summary>
+    public static ETagResult<T> Live<T>(T entity, long version) => new(entity, version, StatusCodes.Status200OK, location: null, live: true);
+
     /// <summary>201 with the entity and where it is.</summary>
     public static ETagCreatedResult<T> Created<T>(string location, T entity, long version) =>
         new(new ETagResult<T>(entity, version, StatusCodes.Status201Created, location));
@@ -19,10 +22,11 @@ public sealed class ETagResult<T> : IResult, IEndpointMetadataProvider, IValueHt
 {
     private readonly int _status;
     private readonly string? _location;
+    private readonly bool _live;
 
-    internal ETagResult(T entity, long version, int status, string? location)
+    internal ETagResult(T entity, long version, int status, string? location, bool live = false)
     {
-        (Value, Version, _status, _location) = (entity, version, status, location);
+        (Value, Version, _status, _location, _live) = (entity, version, status, location, live);
     }
 
     public T? Value { get; }
@@ -37,7 +41,7 @@ public sealed class ETagResult<T> : IResult, IEndpointMetadataProvider, IValueHt
         httpContext.Response.Headers.ETag = tag;
         if (_location is not null)
             httpContext.Response.Headers.Location = _location;
-        if (_status == StatusCodes.Status200OK && HttpMethods.IsGet(httpContext.Request.Method) && Unchanged(httpContext.Request, tag))
+        if (!_live && _status == StatusCodes.Status200OK && HttpMethods.IsGet(httpContext.Request.Method) && Unchanged(httpContext.Request, tag))
         {
             httpContext.Response.StatusCode = StatusCodes.Status304NotModified;
             return Task.CompletedTask;

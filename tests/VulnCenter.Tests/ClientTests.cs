@@ -1,4 +1,5 @@
 using System.Net;
+using System.Security.Cryptography;
 using System.Text;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Tests.Dedup;
@@ -55,17 +56,16 @@ public sealed class ClientTests(VulnCenterHost host) : IClassFixture<VulnCenterH
         var page = await client.ListAsync(new Dictionary<string, string> { ["service"] = "shop api&co", ["limit"] = "5" }, cancellation);
         var worst = page.Items[0];
         Assert.Equal(("shop api&co", FindingStatus.Open, 1L), (worst.Service, worst.Status, worst.Version));
-        var evidence = await client.AttachAsync(worst.Id, new ArtifactReference(new string('A', 64), "https://evidence.test/scan.log", "text/plain"), cancellation: cancellation);
-        var version = evidence.Version;
-        foreach (var change in (StatusChange[])
-        [
-            new(FindingStatus.Triaged), new(FindingStatus.Fixed, "upgraded"), new(FindingStatus.Verified, Evidence: new Evidence(Sha256: new string('a', 64))),
-        ])
+        var reference = await client.AttachAsync(worst.Id, new ArtifactReference(new string('A', 64), "https://evidence.test/scan.log", "text/plain"), cancellation: cancellation);
+        var version = reference.Version;
+        foreach (var change in (StatusChange[])[new(FindingStatus.Triaged), new(FindingStatus.Fixed, "upgraded")])
         {
-            var moved = await client.ChangeStatusAsync(worst.Id, version, change, cancellation: cancellation);
-            Assert.Equal((change.Status, version + 1), (moved.Finding.Status, moved.Finding.Version));
-            version = moved.Finding.Version;
+            await MoveAsync(change);
         }
+
+        using MemoryStream log = new("it is gone"u8.ToArray());
+        version = (await client.AttachAsync(worst.Id, log, "scan.log", "text/plain", cancellation: cancellation)).Version;
+        await MoveAsync(new StatusChange(FindingStatus.Verified, Evidence: new Evidence(Sha256: Convert.ToHexStringLower(SHA256.HashData("it is gone"u8)))));
 
         report.Position = 0;
         var second = await ImportAsync(client, report);
@@ -73,6 +73,13 @@ public sealed class ClientTests(VulnCenterHost host) : IClassFixture<VulnCenterH
         Assert.Equal((0L, 1L, 1L), (second.New, second.Reopened, second.FindingsChanged));
         var reopened = await client.GetAsync(worst.Id, cancellation);
         Assert.Equal((FindingStatus.Open, true), (reopened.Finding.Status, reopened.Finding.Regression));
+
+        async Task MoveAsync(StatusChange change)
+        {
+            var moved = await client.ChangeStatusAsync(worst.Id, version, change, cancellation: cancellation);
+            Assert.Equal((change.Status, version + 1), (moved.Finding.Status, moved.Finding.Version));
+            version = moved.Finding.Version;
+        }
     }
 
     [Fact]

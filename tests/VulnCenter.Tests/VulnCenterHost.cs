@@ -1,5 +1,7 @@
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -178,14 +180,15 @@ internal static class VulnCenterCalls
         return await client.SendAsync(request, TestContext.Current.CancellationToken);
     }
 
-    /// <summary>Attaches a reference, and returns what names it as evidence that the finding is gone.</summary>
+    /// <summary>Attaches a file, and returns what names it as evidence that the finding is gone.</summary>
     public static async Task<object> AttachEvidenceAsync(this HttpClient client, Guid finding)
     {
-        var sha256 = new string('a', 64);
-        using var answer = await client.PostAsJsonAsync(
-            $"/findings/{finding}/artifacts", new ArtifactReference(sha256, "https://evidence.test/scan.log", "text/plain"), Json, TestContext.Current.CancellationToken);
+        var log = Encoding.UTF8.GetBytes($"{finding} is gone {Guid.NewGuid()}");
+        using var file = new ByteArrayContent(log) { Headers = { ContentType = new("text/plain") } };
+        using var form = new MultipartFormDataContent { { file, "file", "scan.log" } };
+        using var answer = await client.PostAsync(new Uri($"/findings/{finding}/artifacts", UriKind.Relative), form, TestContext.Current.CancellationToken);
         Assert.True(answer.IsSuccessStatusCode, $"{answer.StatusCode}: {await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)}");
-        return new { status = "verified", evidence = new { sha256 } };
+        return new { status = "verified", evidence = new { sha256 = Convert.ToHexStringLower(SHA256.HashData(log)) } };
     }
 
     public static async Task<string> CodeOfAsync(this HttpResponseMessage answer) =>

@@ -60,6 +60,7 @@ public sealed class VulnCenterModule : IModule
         services.AddSingleton<ImportStaging>();
         services.AddSingleton<ImportMerge>();
         services.AddSingleton<ReportReading>();
+        services.AddSingleton<ServiceTurns>();
         services.AddSingleton<ImportIntake>();
         services.AddSingleton<SecretKeys>();
         services.AddSingleton<Progress>();

@@ -341,6 +341,27 @@ public sealed class ArtifactTests(VulnCenterHost host) : IClassFixture<VulnCente
     }
 
     [Fact]
+    public async Task What_was_attached_before_the_fix_shows_nothing_of_it_and_a_reference_is_no_more_than_a_link()
+    {
+        using var client = await host.OperatorAsync("early-evidence");
+        var finding = await client.ImportOneAsync("shop-api", "critical");
+        using var proof = await client.PostAsync(Address(finding.Id), Parts(null, ("a.png", "image/png", Png)), Cancellation);
+        foreach (var step in (object[])[new { status = "triaged" }, new { status = "fixed", reason = "upgraded" }])
+        {
+            using var moved = await client.MoveAsync(finding.Id, step, "*");
+            moved.EnsureSuccessStatusCode();
+        }
+
+        using var reference = await client.PostAsJsonAsync(
+            Address(finding.Id), new ArtifactReference(new string('b', 64), "https://evidence.test/scan.log", "text/plain"), VulnCenterCalls.Json, Cancellation);
+        using var early = await client.MoveAsync(finding.Id, new { status = "verified", evidence = new { sha256 = Hex(Png) } }, "*");
+        using var linked = await client.MoveAsync(finding.Id, new { status = "verified", evidence = new { sha256 = new string('b', 64) } }, "*");
+
+        Assert.Equal((HttpStatusCode.Created, HttpStatusCode.Created), (proof.StatusCode, reference.StatusCode));
+        Assert.Equal(("finding.evidence-insufficient", "finding.evidence-insufficient"), (await early.CodeOfAsync(), await linked.CodeOfAsync()));
+    }
+
+    [Fact]
     public async Task A_tenant_whose_uploads_take_their_time_leaves_room_for_others()
     {
         var spool = Directory.CreateTempSubdirectory("wave16-artifacts-").FullName;

@@ -82,6 +82,29 @@ public sealed class FeedTests(VulnCenterHost host) : IClassFixture<VulnCenterHos
         Assert.Equal([null], await EpssAsync(client, findings));
     }
 
+    [Fact]
+    public async Task A_finding_that_opens_again_is_judged_by_the_score_it_has_by_then()
+    {
+        using var client = await host.OperatorAsync("score-then-open");
+        using var policy = new HttpRequestMessage(HttpMethod.Put, "/findings/policies/gate") { Content = JsonContent.Create(GatePolicy.Default with { AtLeast = Severity.Low, Epss = 0.5 }, options: VulnCenterCalls.Json) };
+        policy.Headers.TryAddWithoutValidation("If-Match", "*");
+        using var put = await client.SendAsync(policy, TestContext.Current.CancellationToken);
+        put.EnsureSuccessStatusCode();
+        await client.FeedAsync("epss", GroupCalls.Epss("2026-01-02", ("CVE-2026-0001", 0.1)));
+        var id = Assert.Single(await client.ReportAsync("shop", "trivy", new Vulnerable("CVE-2026-0001", "lodash", "CVE-2026-0001")));
+        foreach (var step in (object[])[new { status = "triaged" }, new { status = "fixed", reason = "upgraded" }])
+        {
+            using var moved = await client.MoveAsync(id, step, "*");
+            moved.EnsureSuccessStatusCode();
+        }
+
+        await client.FeedAsync("epss", GroupCalls.Epss("2026-01-03", ("CVE-2026-0001", 0.9)));
+        using var opened = await client.MoveAsync(id, new { status = "open", reason = "it is back" }, "*");
+
+        var finding = (await client.FindingAsync(id)).Finding;
+        Assert.Equal((FindingStatus.Open, 0.9, true), (finding.Status, Math.Round(finding.Risk.Epss ?? 0, 3), finding.Gate));
+    }
+
     [Theory]
     [InlineData("one")]
     [InlineData("array")]

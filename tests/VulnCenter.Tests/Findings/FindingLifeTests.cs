@@ -16,19 +16,18 @@ public sealed class FindingLifeTests(VulnCenterHost host) : IClassFixture<VulnCe
     {
         using var client = await host.OperatorAsync("life");
         var finding = await ImportOneAsync(client, "shop-api", "critical");
-        var verified = await client.AttachEvidenceAsync(finding.Id);
-        foreach (var step in (object[])[Triaged, Fixed, verified])
+        foreach (var step in (Func<Task<object>>[])[() => Task.FromResult(Triaged), () => Task.FromResult(Fixed), () => client.AttachEvidenceAsync(finding.Id)])
         {
-            using var answer = await client.MoveAsync(finding.Id, step, "*");
+            using var answer = await client.MoveAsync(finding.Id, await step(), "*");
             Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
         }
 
         var detail = await client.FindingAsync(finding.Id);
         Assert.Equal((FindingStatus.Verified, 5L), (detail.Finding.Status, detail.Finding.Version));
         Assert.Equal(
-            ["finding.verified", "finding.fix-claimed", "finding.triaged", "finding.artifact-attached", "finding.observed"], detail.History.Select(step => step.Change));
+            ["finding.verified", "finding.artifact-attached", "finding.fix-claimed", "finding.triaged", "finding.observed"], detail.History.Select(step => step.Change));
         Assert.All(detail.History, step => Assert.Equal("life-tester", step.Actor));
-        Assert.Equal(new string('a', 64), Assert.Single(detail.Evidence).Sha256);
+        Assert.Equal(Assert.Single(detail.Artifacts).Sha256, Assert.Single(detail.Evidence).Sha256);
     }
 
     [Fact]
@@ -196,6 +195,62 @@ public sealed class FindingLifeTests(VulnCenterHost host) : IClassFixture<VulnCe
         source = "red-team",
         findings = new[] { new { rule, title = "Order ids can be guessed", kind = "config", severity, resource = "orders" } },
     });
+
+    [Fact]
+    public async Task What_stands_at_the_gate_says_the_severity_it_has_now()
+    {
+        using var client = await host.OperatorAsync("gate-severity");
+        using var policy = new HttpRequestMessage(HttpMethod.Put, "/findings/policies/gate") { Content = JsonContent.Create(GatePolicy.Default with { AtLeast = Severity.Low, Epss = 0 }, options: VulnCenterCalls.Json) };
+        policy.Headers.TryAddWithoutValidation("If-Match", "*");
+        using var put = await client.SendAsync(policy, TestContext.Current.CancellationToken);
+        put.EnsureSuccessStatusCode();
+        var finding = await ImportOneAsync(client, "gate-severity", "critical");
+        using var lowered = new HttpRequestMessage(HttpMethod.Put, $"/findings/{finding.Id}/severity") { Content = JsonContent.Create(new SeverityChange(Severity.Critical, "as bad as it says"), options: VulnCenterCalls.Json) };
+        lowered.Headers.TryAddWithoutValidation("If-Match", "*");
+        using var same = await client.SendAsync(lowered, TestContext.Current.CancellationToken);
+        same.EnsureSuccessStatusCode();
+        Assert.Equal(1L, await host.ScalarAsync<long>("select count(*) from platform.event where tenant = 'gate-severity' and type = 'wave16.vuln-center.gate-raised.v1'"));
+
+        await host.ScalarAsync<long>("with u as (update vuln_center.finding set epss = 0.9 where tenant = 'gate-severity' returning 1) select count(*) from u");
+        using var request = new HttpRequestMessage(HttpMethod.Put, $"/findings/{finding.Id}/severity") { Content = JsonContent.Create(new SeverityChange(Severity.High, "behind a login"), options: VulnCenterCalls.Json) };
+        request.Headers.TryAddWithoutValidation("If-Match", "*");
+        using var high = await client.SendAsync(request, TestContext.Current.CancellationToken);
+        high.EnsureSuccessStatusCode();
+
+        Assert.True((await client.FindingAsync(finding.Id)).Finding.Gate);
+        Assert.Equal("high", await host.ScalarAsync<string>(
+            "select data::jsonb ->> 'severity' from platform.event where tenant = 'gate-severity' and type = 'wave16.vuln-center.gate-raised.v1' order by entity_version desc limit 1"));
+    }
+
+    [Fact]
+    public async Task An_override_does_not_lower_what_a_verification_needs()
+    {
+        using var client = await host.OperatorAsync("override-verify");
+        var finding = await ImportOneAsync(client, "override-verify", "critical");
+        using var request = new HttpRequestMessage(HttpMethod.Put, $"/findings/{finding.Id}/severity") { Content = JsonContent.Create(new SeverityChange(Severity.Low, "nobody can reach it"), options: VulnCenterCalls.Json) };
+        request.Headers.TryAddWithoutValidation("If-Match", "*");
+        using var lowered = await client.SendAsync(request, TestContext.Current.CancellationToken);
+        lowered.EnsureSuccessStatusCode();
+        foreach (var step in (object[])[new { status = "triaged" }, new { status = "fixed", reason = "upgraded" }])
+        {
+            using var moved = await client.MoveAsync(finding.Id, step, "*");
+            moved.EnsureSuccessStatusCode();
+        }
+
+        using var noted = await client.MoveAsync(finding.Id, new { status = "verified", evidence = new { note = "trust me" } }, "*");
+        Assert.Equal("finding.evidence-insufficient", await noted.CodeOfAsync());
+    }
+
+    [Fact]
+    public async Task A_finding_whose_score_changed_is_not_said_to_be_as_it_was()
+    {
+        using var client = await host.OperatorAsync("no-304");
+        var finding = await ImportOneAsync(client, "no-304", "low");
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"/findings/{finding.Id}");
+        request.Headers.TryAddWithoutValidation("If-None-Match", $"\"{finding.Version}\"");
+        using var answer = await client.SendAsync(request, TestContext.Current.CancellationToken);
+        Assert.Equal((HttpStatusCode.OK, $"\"{finding.Version}\""), (answer.StatusCode, answer.Headers.ETag?.Tag));
+    }
 
     private static async Task<Finding> ImportOneAsync(HttpClient client, string service, string severity)
     {

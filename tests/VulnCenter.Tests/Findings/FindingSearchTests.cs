@@ -37,6 +37,7 @@ public sealed class FindingSearchTests(VulnCenterHost host) : IClassFixture<Vuln
     [InlineData("age>=-1", "?age>")]
     [InlineData("minAge=9999999h", "?minAge")]
     [InlineData("minAge=NaN", "?minAge")]
+    [InlineData("minAge=-Infinity", "?minAge")]
     [InlineData("minAge=30dd", "?minAge")]
     [InlineData("q=LONG", "?q")]
     [InlineData("service=a&service=b", "?service")]

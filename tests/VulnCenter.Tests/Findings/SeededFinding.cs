@@ -30,6 +30,15 @@ internal sealed record SeededFinding
 
     private bool Breached => Sla is SlaState.Breached or SlaState.Missed;
 
+    /// <summary>SQL: one as an import writes it that knows no policy. $1 is the tenant.</summary>
+    public const string OpenCritical = """
+        insert into vuln_center.finding (
+          tenant, id, version, service, source, kind, rule, title, severity, severity_from, scan_severity, scan_severity_from, status, status_since,
+          identifiers, fixed_versions, environments, first_seen, content_hash, audit_hash, detail, sla_from)
+        values ($1, gen_random_uuid(), 1, 'shop', 'trivy', 2, 'rule', 'title', 6, 'source', 6, 'source', 1, now(), '{}', '{}', '{}', now(), '\x00', '\x00',
+          '{"cvss":[],"cwes":[],"references":[]}', now())
+        """;
+
     public static async Task InsertAsync(string database, string tenant, IEnumerable<SeededFinding> findings)
     {
         await using var connection = new NpgsqlConnection(database);

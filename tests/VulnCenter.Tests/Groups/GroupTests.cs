@@ -1,7 +1,9 @@
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
+using Npgsql;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Imports;
 
 namespace Wave16.VulnCenter.Tests.Groups;
 
@@ -25,6 +27,43 @@ public sealed class GroupTests(VulnCenterHost host) : IClassFixture<VulnCenterHo
         Assert.Equal(["CVE-2026-0001"], why.Identifiers);
         Assert.Equal(group.Id, (await client.GroupOfAsync(trivy[0]))?.Id);
         Assert.Null(await client.GroupOfAsync(trivy[1]));
+    }
+
+    [Fact]
+    public async Task Those_who_wait_for_a_busy_service_do_not_keep_others_from_the_database()
+    {
+        using var client = await host.OperatorAsync("busy");
+        using var other = await host.OperatorAsync("not-busy");
+        var a = Assert.Single(await client.ReportAsync("shop", "trivy", new Vulnerable("CVE-2026-0001", "lodash", "CVE-2026-0001")));
+        var b = Assert.Single(await client.ReportAsync("shop", "grype", new Vulnerable("CVE-2026-0002", "lodash", "CVE-2026-0002")));
+        await using var import = new NpgsqlConnection(host.Database);
+        await import.OpenAsync(TestContext.Current.CancellationToken);
+        await using var merge = await import.BeginTransactionAsync(TestContext.Current.CancellationToken);
+        await using (var holds = new NpgsqlCommand(MergeSql.Lock, import) { Parameters = { new NpgsqlParameter<string> { TypedValue = "busy" }, new NpgsqlParameter<string> { TypedValue = "shop" } } })
+        {
+            await holds.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+        }
+
+        var links = Enumerable.Range(0, 30).Select(i => client.LinkAsync($"reason {i}", a, b)).ToList();
+        while (await host.ScalarAsync<long>("select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'advisory'") == 0)
+        {
+            TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+        }
+
+        for (var i = 0; i < 20; i++)
+        {
+            Assert.Empty((await other.FindingsAsync()).Items);
+        }
+
+        Assert.Equal(1L, await host.ScalarAsync<long>("select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'advisory'"));
+        await merge.CommitAsync(TestContext.Current.CancellationToken);
+        foreach (var answer in await Task.WhenAll(links))
+        {
+            using (answer)
+            {
+                Assert.True(answer.IsSuccessStatusCode, $"{answer.StatusCode}");
+            }
+        }
     }
 
     [Theory]

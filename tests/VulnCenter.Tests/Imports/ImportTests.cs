@@ -4,7 +4,9 @@ using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Npgsql;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Imports;
 
 namespace Wave16.VulnCenter.Tests.Imports;
 
@@ -355,6 +357,39 @@ public sealed class ImportTests(VulnCenterHost host) : IClassFixture<VulnCenterH
         Assert.Equal(("a.c", 1), (detail.Finding.Location?.Path, detail.Finding.Location?.Line));
         Assert.Equal([("b.c", 2, 3), ("a.c", 9, 10)], detail.OtherLocations.Select(place => (place.Path, place.Line, place.EndLine)));
         Assert.Equal(0, (await client.ImportAsync("sarif", "shop-api", report)).FindingsChanged);
+    }
+
+    [Fact]
+    public async Task An_import_that_is_cancelled_after_a_part_of_it_is_merged_goes_on_to_its_end()
+    {
+        const string tenant = "cancelled-late";
+        using var client = await host.OperatorAsync(tenant);
+        await using var other = new NpgsqlConnection(host.Database);
+        await other.OpenAsync(TestContext.Current.CancellationToken);
+        await using var merge = await other.BeginTransactionAsync(TestContext.Current.CancellationToken);
+        await using (var holds = new NpgsqlCommand(MergeSql.Lock, other) { Parameters = { new NpgsqlParameter<string> { TypedValue = tenant }, new NpgsqlParameter<string> { TypedValue = "b" } } })
+        {
+            await holds.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+        }
+
+        object Of(string service, string rule) => new { service, rule, title = "t", kind = "config", severity = "low", resource = "r" };
+        using var answer = await client.PostAsJsonAsync(
+            "/findings?wait=0", new { schemaVersion = "1", source = "audit", findings = new[] { Of("a", "1"), Of("b", "2") } }, TestContext.Current.CancellationToken);
+        var import = await answer.ReadAsync<Import>();
+        while ((await client.FindingsAsync("?service=a")).Items.Count == 0)
+        {
+            TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+        }
+
+        using var cancelled = await client.DeleteAsync(new Uri($"/findings/imports/{import.Id}", UriKind.Relative), TestContext.Current.CancellationToken);
+        await merge.CommitAsync(TestContext.Current.CancellationToken);
+        while (import.State is "queued" or "running")
+        {
+            import = await client.GetFromJsonAsync<Import>($"/findings/imports/{import.Id}", VulnCenterCalls.Json, TestContext.Current.CancellationToken) ?? import;
+        }
+
+        Assert.Equal(("succeeded", 2L), (import.State, import.Result?.New));
+        Assert.Single((await client.FindingsAsync("?service=b")).Items);
     }
 
     [Fact]

@@ -146,11 +146,13 @@ public sealed class MergePropertyTests(VulnCenterHost host) : IClassFixture<Vuln
             "generic", Service, ModelResult.Report(report.Select(result => result with { }).Concat([ModelResult.Random(new Random(i))]))));
         var moves = findings.Select(async finding =>
         {
-            object[] steps = [new { status = "triaged" }, new { status = "fixed", reason = "upgraded" }, await client.AttachEvidenceAsync(finding.Id)];
-            foreach (var step in steps)
+            foreach (var step in (string[])["triaged", "fixed", "verified"])
             {
-                using var answer = await client.MoveAsync(finding.Id, step, "*");
-                Assert.True(answer.StatusCode is HttpStatusCode.OK or HttpStatusCode.Conflict, $"{answer.StatusCode}");
+                object change = step == "verified" ? await client.AttachEvidenceAsync(finding.Id) : new { status = step, reason = "upgraded" };
+                using var answer = await client.MoveAsync(finding.Id, change, "*");
+
+                // Seen again meanwhile: it is open, or its evidence is from before it was fixed.
+                Assert.True(answer.StatusCode is HttpStatusCode.OK or HttpStatusCode.Conflict or HttpStatusCode.UnprocessableEntity, $"{answer.StatusCode}");
             }
         });
         var results = imports.ToArray();

@@ -2,8 +2,13 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
+using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
+using Wave16.Platform.Store;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Findings;
+using Wave16.VulnCenter.Policies;
+using Wave16.VulnCenter.Tests.Findings;
 
 namespace Wave16.VulnCenter.Tests.Policies;
 
@@ -94,6 +99,69 @@ public sealed class PolicyTests(VulnCenterHost host) : IClassFixture<VulnCenterH
     }
 
     [Fact]
+    public async Task A_recomputation_waits_for_an_import_that_has_read_the_policy_before()
+    {
+        using var client = await host.OperatorAsync("policy-import");
+        await using var import = new NpgsqlConnection(host.Database);
+        await import.OpenAsync(TestContext.Current.CancellationToken);
+        await using var merge = await import.BeginTransactionAsync(TestContext.Current.CancellationToken);
+        await using (var reads = new NpgsqlCommand(SettlingLock.Shared, import) { Parameters = { new NpgsqlParameter<string> { TypedValue = "policy-import" } } })
+        {
+            await reads.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+        }
+
+        var view = await PutAsync<PolicyView<SlaPolicies>>(client, "/findings/policies/sla", new SlaPolicies("ours", Policies: [new SlaPolicy("ours", [new SlaRule(2)])]), "\"0\"");
+        await UntilItWaitsAsync();
+        await using (var writes = new NpgsqlCommand(SeededFinding.OpenCritical, import) { Parameters = { new NpgsqlParameter<string> { TypedValue = "policy-import" } } })
+        {
+            await writes.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+        }
+
+        await merge.CommitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal((1L, 1L), (await EndedAsync(client, view.Recomputation)) is var done ? (done.Seen, done.Changed) : default);
+        Assert.Equal("ours", Assert.Single((await client.FindingsAsync()).Items).Sla.Policy);
+
+        async Task UntilItWaitsAsync()
+        {
+            while (await host.ScalarAsync<long>("select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'advisory' and query like '%vuln-center/feeds/%'") == 0)
+            {
+                TestContext.Current.CancellationToken.ThrowIfCancellationRequested();
+            }
+        }
+    }
+
+    [Fact]
+    public async Task What_is_decided_by_a_policy_or_a_score_that_has_changed_meanwhile_is_not_saved()
+    {
+        using var client = await host.OperatorAsync("decided-before");
+        await client.ImportAsync("generic", "shop", Report("a"));
+        var id = Assert.Single((await client.FindingsAsync()).Items).Id;
+        var store = host.Module.Services.GetRequiredService<FindingStore>();
+        var policies = await host.Module.Services.GetRequiredService<PolicyStore>().ForAsync("decided-before", "shop", TestContext.Current.CancellationToken);
+        var before = await store.LoadAsync("decided-before", id, TestContext.Current.CancellationToken) ?? throw new InvalidOperationException("No finding.");
+        var triaged = Assert.IsType<FindingDecision.Accepted>(FindingRules.Decide(before, new FindingCommand.Triage(null), policies, DateTimeOffset.UtcNow));
+
+        await EndedAsync(client, (await PutAsync<PolicyView<GatePolicy>>(client, "/findings/policies/gate", GatePolicy.Default with { Epss = 0.5 }, "*")).Recomputation);
+        Assert.IsType<SaveOutcome.Stale>(await store.SaveAsync(before, triaged, policies, "test", commandId: null, TestContext.Current.CancellationToken));
+
+        var newer = await host.Module.Services.GetRequiredService<PolicyStore>().ForAsync("decided-before", "shop", TestContext.Current.CancellationToken);
+        await host.ScalarAsync<long>("with u as (update vuln_center.finding set epss = 0.9 where tenant = 'decided-before' returning 1) select count(*) from u");
+        Assert.IsType<SaveOutcome.Stale>(await store.SaveAsync(before, triaged, newer, "test", commandId: null, TestContext.Current.CancellationToken));
+        Assert.IsType<SaveOutcome.Saved>(await store.SaveAsync(before with { Epss = 0.9f }, triaged, newer, "test", commandId: null, TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
+    public async Task A_policy_that_nobody_changed_has_a_tag_to_change_it_by()
+    {
+        using var client = await host.OperatorAsync("policy-tags");
+        foreach (var address in (string[])["/findings/policies/sla", "/findings/policies/gate"])
+        {
+            using var answer = await client.GetAsync(new Uri(address, UriKind.Relative), TestContext.Current.CancellationToken);
+            Assert.Equal("\"0\"", answer.Headers.ETag?.Tag);
+        }
+    }
+
+    [Fact]
     public async Task Of_many_changes_against_one_version_exactly_one_is_made_and_every_version_is_kept()
     {
         using var client = await host.OperatorAsync("policy-race");
@@ -115,6 +183,7 @@ public sealed class PolicyTests(VulnCenterHost host) : IClassFixture<VulnCenterH
     [InlineData("/findings/policies/gate", """{"atLeast":"high","kev":true,"epss":2,"ssvc":[]}""", "/epss")]
     [InlineData("/findings/services/shop", """{"repository":"javascript:alert(1)"}""", "/repository")]
     [InlineData("/findings/services/shop", """{"tier":""}""", "/tier")]
+    [InlineData("/findings/services/shop", """{"cvssEnvironment":{"3.1":null}}""", "/cvssEnvironment/3.1")]
     public async Task A_bad_field_is_named_and_nothing_is_kept(string address, string body, string pointer)
     {
         using var client = await host.OperatorAsync("bad-policy");

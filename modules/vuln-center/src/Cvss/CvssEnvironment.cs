@@ -52,8 +52,10 @@ internal sealed class CvssEnvironment
         return false;
     }
 
-    private static CvssEnvironmentFault? Take(string version, string text, CvssScheme scheme, ref CvssValues values)
+    private static CvssEnvironmentFault? Take(string version, string? text, CvssScheme scheme, ref CvssValues values)
     {
+        if (text is null)
+            return new CvssEnvironmentFault(version, 0, "is null, not a string");
         if (text.Length > CvssVector.MaxLength)
             return new CvssEnvironmentFault(version, CvssVector.MaxLength, $"is longer than {CvssVector.MaxLength} characters");
         var (at, seen) = (0, 0u);

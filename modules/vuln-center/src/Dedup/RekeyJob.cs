@@ -15,7 +15,7 @@ internal sealed record RekeyProgress(int Services, int Done);
 /// Brings the services of a source up to rules that were changed, one transaction each. An attempt that is cut short is begun
 /// again: a service that is brought up is not touched twice, and an import that comes first does it itself.
 /// </summary>
-internal sealed class RekeyJob([FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database, FindingKeys keys, TimeProvider clock) : IJobHandler<RekeyArguments>
+internal sealed class RekeyJob([FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database, FindingKeys keys, ServiceTurns turns, TimeProvider clock) : IJobHandler<RekeyArguments>
 {
     public const string KindName = "dedup-rekey";
 
@@ -30,6 +30,7 @@ internal sealed class RekeyJob([FromKeyedServices(VulnCenterModule.ModuleName)] 
         for (var done = 0; done < services.Count; done++)
         {
             await job.ReportAsync(new RekeyProgress(services.Count, done), VulnCenterJson.Default.RekeyProgress, cancellation);
+            using var turn = await turns.TakeAsync(job.Tenant, [services[done]], cancellation);
             await using var connection = await database.OpenAsync(cancellation);
             await using var transaction = await connection.BeginTransactionAsync(cancellation);
             await connection.ExecuteAsync(MergeSql.Lock, cancellation, job.Tenant, services[done]);

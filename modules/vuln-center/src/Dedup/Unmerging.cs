@@ -31,6 +31,7 @@ internal sealed class Unmerging(
     [FromKeyedServices(VulnCenterModule.ModuleName)] SetSave tail,
     [FromKeyedServices(VulnCenterModule.ModuleName)] OutboxSignal outbox,
     FindingKeys keys,
+    ServiceTurns turns,
     TimeProvider clock)
 {
     private const string EntityKind = "unmerge";
@@ -38,16 +39,16 @@ internal sealed class Unmerging(
 
     public async Task<(Unmerged? Done, Refusal? Refusal)> SplitAsync(UnmergeCommand command, CancellationToken cancellation)
     {
-        await using var connection = await database.OpenAsync(cancellation);
-        await using var transaction = await connection.BeginTransactionAsync(cancellation);
-        if ((await connection.ListAsync(
-            "select service, source from vuln_center.finding where tenant = $1 and id = $2",
-            row => new SourceScope(command.Tenant, row.GetString(0), row.GetString(1)), cancellation, command.Tenant, command.Finding)).SingleOrDefault() is not { } scope)
+        if (await ScopeAsync(command, cancellation) is not { } scope)
         {
             return (null, new Refusal(ProblemCodes.NotFound.Code, $"There is no finding {command.Finding}."));
         }
 
+        using var turn = await turns.TakeAsync(scope.Tenant, [scope.Service], cancellation);
+        await using var connection = await database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
         await connection.ExecuteAsync(MergeSql.Lock, cancellation, scope.Tenant, scope.Service);
+        await connection.ExecuteAsync(SettlingLock.Shared, cancellation, scope.Tenant);
         var fresh = NewId(command);
         if (await connection.ScalarAsync<string>(
             "select answer from platform.command where tenant = $1 and entity = $2 and command_id = $3 order by at limit 1",
@@ -86,6 +87,14 @@ internal sealed class Unmerging(
         await transaction.CommitAsync(cancellation);
         outbox.Committed(done.Leaf);
         return (done.Answer, null);
+    }
+
+    private async Task<SourceScope?> ScopeAsync(UnmergeCommand command, CancellationToken cancellation)
+    {
+        await using var connection = await database.OpenAsync(cancellation);
+        return (await connection.ListAsync(
+            "select service, source from vuln_center.finding where tenant = $1 and id = $2",
+            row => new SourceScope(command.Tenant, row.GetString(0), row.GetString(1)), cancellation, command.Tenant, command.Finding)).SingleOrDefault();
     }
 
     private static Refusal? Check(UnmergeCommand command, List<SplitObservation> observations)

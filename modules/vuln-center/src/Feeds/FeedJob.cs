@@ -17,7 +17,7 @@ internal sealed record FeedArguments(string Feed, long Version, IReadOnlyList<st
 /// Makes findings agree with the feeds, and groups with the aliases, in short transactions. It computes from what the tables
 /// hold when it comes to a finding, so an attempt that is cut short can be begun again, and two at once do no harm.
 /// </summary>
-internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database, Resettlement settlement) : IJobHandler<FeedArguments>
+internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database, Resettlement settlement, ServiceTurns turns) : IJobHandler<FeedArguments>
 {
     public const string KindName = "feed";
 
@@ -26,7 +26,7 @@ internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] M
 
     public async Task<JobOutcome> RunAsync(JobContext job, FeedArguments arguments, CancellationToken cancellation)
     {
-        await ExecuteAsync(FeedSql.Barrier, cancellation, Tenant(job));
+        await ExecuteAsync(SettlingLock.Barrier, cancellation, Tenant(job));
         var naming = arguments.Ids is { } ids ? await NamingAsync(job.Tenant, ids, cancellation) : null;
         var progress = new FeedProgress(naming?.Count ?? await CountAsync(job.Tenant, cancellation), 0, 0, 0);
         await foreach (var batch in BatchesAsync(job.Tenant, naming, cancellation))
@@ -137,6 +137,7 @@ internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] M
 
     private async Task<int> LockedAsync(JobContext job, string service, Func<NpgsqlConnection, Task<int>> regroup, CancellationToken cancellation)
     {
+        using var turn = await turns.TakeAsync(job.Tenant, [service], cancellation);
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         await using (var command = Command(connection, MergeSql.Lock, Tenant(job), new NpgsqlParameter<string> { TypedValue = service }))

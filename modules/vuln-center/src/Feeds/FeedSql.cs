@@ -5,15 +5,6 @@ namespace Wave16.VulnCenter.Feeds;
 /// <summary>The statements that replace a feed by the one in its staging table. $1 is the tenant throughout.</summary>
 internal static class FeedSql
 {
-    /// <summary>
-    /// Holds off <see cref="Barrier"/> until the end of the transaction. What reads the feeds to write to findings takes it
-    /// in a statement of its own before: so it either sees a change of a feed, or the recomputation sees what it writes.
-    /// </summary>
-    public const string Reading = "select pg_advisory_xact_lock_shared(hashtextextended('vuln-center/feeds/' || $1, 16))";
-
-    /// <summary>Waits for everyone who may have read the feeds as they were before.</summary>
-    public const string Barrier = "select pg_advisory_xact_lock(hashtextextended('vuln-center/feeds/' || $1, 16))";
-
     public const string Lock = "select pg_advisory_xact_lock(hashtextextended('vuln-center/feed/' || length($1) || ':' || $1 || '/' || $2, 16))";
 
     public const string Held = "select version, as_of, digest, entries, at, actor, audit_hash, settled, recompute from vuln_center.feed where tenant = $1 and name = $2";

@@ -1,5 +1,6 @@
 using Npgsql;
 using Wave16.Platform.Work;
+using Wave16.VulnCenter.Findings;
 
 namespace Wave16.VulnCenter.Feeds;
 
@@ -10,7 +11,7 @@ internal static class ScanFeeds
     public static async Task BeforeSettlingAsync(
         NpgsqlConnection connection, Jobs jobs, string tenant, string source, DateTimeOffset now, CancellationToken cancellation)
     {
-        await ExecuteAsync(connection, FeedSql.Reading, cancellation, Text(tenant));
+        await ExecuteAsync(connection, SettlingLock.Shared, cancellation, Text(tenant));
         await StateAliasesAsync(connection, jobs, tenant, source, now, cancellation);
     }
 

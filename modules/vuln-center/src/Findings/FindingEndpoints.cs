@@ -62,7 +62,7 @@ internal static class FindingEndpoints
 
     private static async Task<Results<ETagResult<FindingDetail>, RefusalResult>> GetAsync(Guid id, Caller caller, FindingQueries findings, CancellationToken cancellation) =>
         await findings.FindAsync(caller.Tenant, id, cancellation) is { } detail
-            ? ETagResult.Ok(detail, detail.Finding.Version)
+            ? ETagResult.Live(detail, detail.Finding.Version)
             : NotFound(id);
 
     private static async Task<Results<ETagResult<FindingDetail>, RefusalResult>> ChangeStatusAsync(

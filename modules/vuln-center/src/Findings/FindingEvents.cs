@@ -43,7 +43,7 @@ internal static class FindingEvents
                 new FindingSlaBreached(after.Id, after.Service, after.Source, after.Severity, after.Sla.Policy ?? "", breached), VulnCenterJson.Default.FindingSlaBreached)));
         }
 
-        if (GateChange(before.Gate, after) is { } gate)
+        if (GateChange(before, after) is { } gate)
         {
             events.Add(gate);
         }
@@ -51,10 +51,10 @@ internal static class FindingEvents
         return events;
     }
 
-    /// <summary>Raises or withdraws the gate when the finding's state no longer agrees with what was told before.</summary>
-    public static NewEvent? GateChange(bool raisedBefore, FindingState after) => (raisedBefore, after.Gate) switch
+    // What stands there says its severity.
+    private static NewEvent? GateChange(FindingState before, FindingState after) => (before.Gate, after.Gate) switch
     {
-        (false, true) => new NewEvent(VulnCenterEvents.GateRaised, JsonSerializer.Serialize(
+        (var stood, true) when !stood || before.Severity != after.Severity => new NewEvent(VulnCenterEvents.GateRaised, JsonSerializer.Serialize(
             new GateRaised(GateKey(after), after.Id, after.Service, after.Severity, after.StatusSince), VulnCenterJson.Default.GateRaised)),
         (true, false) => new NewEvent(VulnCenterEvents.GateWithdrawn, JsonSerializer.Serialize(
             new GateWithdrawn(GateKey(after), after.Id, after.Service, WhyWithdrawn(after)),

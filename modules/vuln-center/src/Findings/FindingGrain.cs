@@ -134,13 +134,13 @@ internal sealed class FindingGrain(FindingStore store, PolicyStore policies, Tim
                 continue;
             }
 
-            var decision = FindingRules.Decide(
-                finding, await read(finding), await policies.ForAsync(finding.Tenant, finding.Service, cancellation), clock.GetUtcNow());
+            var policy = await policies.ForAsync(finding.Tenant, finding.Service, cancellation);
+            var decision = FindingRules.Decide(finding, await read(finding), policy, clock.GetUtcNow());
             var stale = expected is { } version && version != finding.Version;
             switch (decision)
             {
                 case FindingDecision.Accepted accepted when !stale:
-                    switch (await SaveAsync(finding, accepted, actor, commandId, cancellation))
+                    switch (await SaveAsync(finding, accepted, policy, actor, commandId, cancellation))
                     {
                         case SaveOutcome.Saved saved:
                             _finding = accepted.State with { AuditHash = saved.AuditHash };
@@ -177,11 +177,12 @@ internal sealed class FindingGrain(FindingStore store, PolicyStore policies, Tim
         return FindingAnswer.Refused(ProblemCodes.Overloaded.Code, "The finding is being changed by others; try again.");
     }
 
-    private async Task<SaveOutcome> SaveAsync(FindingState finding, FindingDecision.Accepted accepted, string actor, string? commandId, CancellationToken cancellation)
+    private async Task<SaveOutcome> SaveAsync(
+        FindingState finding, FindingDecision.Accepted accepted, FindingPolicies policy, string actor, string? commandId, CancellationToken cancellation)
     {
         try
         {
-            return await store.SaveAsync(finding, accepted, actor, commandId, cancellation);
+            return await store.SaveAsync(finding, accepted, policy, actor, commandId, cancellation);
         }
         catch
         {

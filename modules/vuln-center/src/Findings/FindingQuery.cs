@@ -153,7 +153,7 @@ internal sealed record FindingQuery(
         TimeSpan Age(string parameter, string text)
         {
             var (number, unit) = text.EndsWith('h') ? (text[..^1], TimeSpan.FromHours(1)) : (text.EndsWith('d') ? text[..^1] : text, TimeSpan.FromDays(1));
-            return double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var count) && count <= MaxAge / unit
+            return double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var count) && count >= 0 && count <= MaxAge / unit
                 ? count * unit
                 : Bad<TimeSpan>(parameter, "must be a number of days, as in 30 or 30d, or of hours, as in 12h; a hundred years at most");
         }

@@ -65,7 +65,7 @@ internal enum EvidenceProof
     /// <summary>A scan that is unknown, partial, failed, too early, of something else, or that shows the finding.</summary>
     WorthlessScan,
 
-    /// <summary>A digest of nothing that is attached to the finding.</summary>
+    /// <summary>A digest of nothing that was attached to the finding since the fix.</summary>
     WorthlessArtifact,
 }
 
@@ -102,7 +102,7 @@ internal static class FindingRules
         (Open or Triaged, GoneFromScan c) => To(f, Fixed, now, "finding.gone-from-scan", reason: null, c.Scan),
         (Triaged, WithdrawTriage c) => To(f, Open, now, "finding.triage-withdrawn", c.Reason),
         (Triaged, ClaimFix c) => To(f, Fixed, now, "finding.fix-claimed", c.Reason),
-        (Fixed, Verify c) when Suffices(f.Severity, c.Proof) => To(f, Verified, now, "finding.verified", c.Reason, c.Evidence.Scan, c.Evidence),
+        (Fixed, Verify c) when Suffices(f.Worst, c.Proof) => To(f, Verified, now, "finding.verified", c.Reason, c.Evidence.Scan, c.Evidence),
         (Fixed or Verified, SeenInScan c) => To(f, Open, now, "finding.seen-again", reason: null, c.Scan),
         (Fixed or Verified, ReportedAgain c) => To(f, Open, now, "finding.reported-again", c.Reason),
 
@@ -120,7 +120,7 @@ internal static class FindingRules
         (_, Assign c) => In(f with { Assignee = c.Assignee }, now, c.Assignee is null ? "finding.unassigned" : "finding.assigned", reason: null),
         (_, ComeDue) => WhatIsDue(f, now),
 
-        (Fixed, Verify c) => new FindingDecision.Rejected(FindingProblems.EvidenceInsufficient, Insufficient(f.Severity, c.Proof)),
+        (Fixed, Verify c) => new FindingDecision.Rejected(FindingProblems.EvidenceInsufficient, Insufficient(f.Worst, c.Proof)),
         (Verified, _) => new FindingDecision.Rejected(FindingProblems.Verified, "The finding is verified; it opens again only when it is seen again."),
         (var status, _) => new FindingDecision.Rejected(FindingProblems.InvalidTransition, $"A finding that is {Name(status)} cannot {Intent(command)}."),
     };
@@ -168,7 +168,7 @@ internal static class FindingRules
         EvidenceProof.WorthlessScan =>
             "The scan named as evidence must be a complete one of the same service by the same source, finished after the fix, that does not show the finding.",
         EvidenceProof.WorthlessArtifact =>
-            "The digest named as evidence must be of an artifact that is attached to the finding: POST /findings/{id}/artifacts takes it, or a reference to it.",
+            "The digest named as evidence must be of an artifact that was attached to the finding after the fix: POST /findings/{id}/artifacts takes it.",
         EvidenceProof.None =>
             "No evidence is named, and no complete scan of its scope that began after the fix shows it to be gone.",
         _ when severity >= Severity.High => $"A {Name(severity)} finding needs a complete scan without it, or an artifact with its SHA-256.",

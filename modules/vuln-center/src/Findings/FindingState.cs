@@ -31,6 +31,9 @@ internal sealed record FindingState
     public required string SeverityFrom { get; init; }
     public decimal? CvssScore { get; init; }
 
+    /// <summary>What its evidence is measured by: an override that is lifted again afterwards must not have lowered it.</summary>
+    public Severity Worst => Override is not null && ScanSeverity > Severity ? ScanSeverity : Severity;
+
     public required FindingStatus Status { get; init; }
     public required DateTimeOffset StatusSince { get; init; }
 

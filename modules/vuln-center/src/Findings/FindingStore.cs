@@ -4,6 +4,7 @@ using NpgsqlTypes;
 using Wave16.Platform.Store;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Imports;
+using Wave16.VulnCenter.Policies;
 
 namespace Wave16.VulnCenter.Findings;
 
@@ -12,7 +13,7 @@ internal sealed class FindingStore(
     [FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database,
     [FromKeyedServices(VulnCenterModule.ModuleName)] SaveTail tail)
 {
-    private const int TailFrom = 34;
+    private const int TailFrom = 36;
 
     private static readonly string Save = $"""
         with u as (
@@ -22,7 +23,8 @@ internal sealed class FindingStore(
               suppression = $15, suppression_reason = $16, suppressed_at = $17, suppressed_until = $18, assignee = $19,
               sla_policy = $20, sla_from = $21, sla_paused = $22, sla_paused_at = $23, sla_warn_at = $24, sla_due_at = $25, sla_warned_at = $26,
               sla_breached_at = $27, audit_hash = {SaveTail.AuditHash(TailFrom)}
-          where tenant = $1 and id = $2 and version = $3 and {SaveTail.NotYetDone(TailFrom)}
+          where tenant = $1 and id = $2 and version = $3 and epss is not distinct from $34 and {PolicyStore.Edition("finding.service")} = $35
+            and {SaveTail.NotYetDone(TailFrom)}
           returning id
         ), h as (
           insert into vuln_center.transition (tenant, finding, version, at, actor, change, from_status, to_status, reason, scan, evidence)
@@ -40,7 +42,12 @@ internal sealed class FindingStore(
         return await reader.ReadAsync(cancellation) ? FindingRow.Read(reader, tenant, 0) : null;
     }
 
-    public async Task<SaveOutcome> SaveAsync(FindingState before, FindingDecision.Accepted accepted, string actor, string? commandId, CancellationToken cancellation)
+    /// <summary>
+    /// Stale also when the policies, or the finding's EPSS (which has no version), are not those it was decided by: so no
+    /// recomputation can pass it by.
+    /// </summary>
+    public async Task<SaveOutcome> SaveAsync(
+        FindingState before, FindingDecision.Accepted accepted, FindingPolicies policies, string actor, string? commandId, CancellationToken cancellation)
     {
         var after = accepted.State;
         var change = new EntityChange
@@ -59,8 +66,13 @@ internal sealed class FindingStore(
             Answer = JsonSerializer.Serialize(FindingAnswer.Done(after.Version), VulnCenterJson.Default.FindingAnswer),
             Due = FindingClock.Of(before, after) is { } due ? [due] : [],
         };
-        await using var command = database.DataSource.CreateCommand(Save);
-        var p = command.Parameters;
+        await using var batch = database.DataSource.CreateBatch();
+        var shared = new NpgsqlBatchCommand(SettlingLock.Shared);
+        shared.Parameters.Add(new NpgsqlParameter<string> { TypedValue = after.Tenant });
+        batch.BatchCommands.Add(shared);
+        var save = new NpgsqlBatchCommand(Save);
+        batch.BatchCommands.Add(save);
+        var p = save.Parameters;
         p.Add(new NpgsqlParameter<string> { TypedValue = after.Tenant });
         p.Add(new NpgsqlParameter<Guid> { TypedValue = after.Id });
         p.Add(new NpgsqlParameter<long> { TypedValue = before.Version });
@@ -94,7 +106,9 @@ internal sealed class FindingStore(
         p.Add(new NpgsqlParameter<short> { TypedValue = (short)before.Status });
         p.Add(Nullable(accepted.Reason, NpgsqlDbType.Text));
         p.Add(Nullable(accepted.Evidence is { } evidence ? JsonSerializer.Serialize(evidence, VulnCenterJson.Default.Evidence) : null, NpgsqlDbType.Jsonb));
-        return await tail.SaveAsync(command, change, cancellation);
+        p.Add(Nullable((float?)before.Epss, NpgsqlDbType.Real));
+        p.Add(new NpgsqlParameter<string> { TypedValue = policies.Edition });
+        return await tail.SaveAsync(batch, change, cancellation);
     }
 
     public async Task<FindingAnswer?> FindAnswerAsync(FindingState finding, string commandId, CancellationToken cancellation) =>
@@ -133,12 +147,16 @@ internal sealed class FindingStore(
     /// <param name="sha256">64 hexadecimal digits.</param>
     public async Task<EvidenceProof> WeighArtifactAsync(FindingState finding, string sha256, CancellationToken cancellation)
     {
-        await using var command = database.DataSource.CreateCommand("select from vuln_center.finding_artifact where tenant = $1 and finding = $2 and sha256 = $3");
+        await using var command = database.DataSource.CreateCommand(
+            "select stored, attached_at > $4 from vuln_center.finding_artifact where tenant = $1 and finding = $2 and sha256 = $3");
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = finding.Tenant });
         command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = finding.Id });
         command.Parameters.Add(new NpgsqlParameter<byte[]> { TypedValue = Convert.FromHexString(sha256) });
+        command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = finding.StatusSince.ToUniversalTime() });
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        return await reader.ReadAsync(cancellation) ? EvidenceProof.Artifact : EvidenceProof.WorthlessArtifact;
+        return !await reader.ReadAsync(cancellation) || !reader.GetBoolean(1)
+            ? EvidenceProof.WorthlessArtifact
+            : reader.GetBoolean(0) ? EvidenceProof.Artifact : EvidenceProof.Link;
     }
 
     private static NpgsqlParameter Nullable<T>(T? value, NpgsqlDbType type) => new() { Value = (object?)value ?? DBNull.Value, NpgsqlDbType = type };

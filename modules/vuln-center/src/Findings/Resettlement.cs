@@ -49,6 +49,7 @@ internal sealed class Resettlement(
     {
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        await ExecuteAsync(connection, SettlingLock.Shared, cancellation, tenant);
         var now = clock.GetUtcNow();
         var (changes, volatiles) = await ReadAsync(connection, tenant, ids, why, now, cancellation);
         if (volatiles.Count > 0)

@@ -15,6 +15,7 @@ internal sealed record GroupAudit(string Service, IReadOnlyList<Guid> Findings, 
 internal sealed class GroupActs(
     [FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database,
     [FromKeyedServices(VulnCenterModule.ModuleName)] SetSave tail,
+    ServiceTurns turns,
     TimeProvider clock)
 {
     private const string Findings = "select id, service, source from vuln_center.finding where tenant = $1 and id = any ($2)";
@@ -43,15 +44,17 @@ internal sealed class GroupActs(
     public async Task<(GroupsChanged? Changed, Refusal? Refusal)> LinkAsync(
         string tenant, string actor, IReadOnlyList<GroupLink> links, Func<int, string> pointer, CancellationToken cancellation)
     {
-        await using var connection = await database.OpenAsync(cancellation);
-        await using var transaction = await connection.BeginTransactionAsync(cancellation);
-        var found = await FindingsAsync(connection, tenant, [.. links.SelectMany(link => link.Findings).Distinct()], cancellation);
+        var found = await FindingsAsync(tenant, [.. links.SelectMany(link => link.Findings).Distinct()], cancellation);
         if (CheckLinks(links, found, pointer) is { } refusal)
         {
             return (null, refusal);
         }
 
-        await LockAsync(connection, tenant, links.Select(link => found[link.Findings[0]].Service), cancellation);
+        List<string> services = [.. links.Select(link => found[link.Findings[0]].Service)];
+        using var turn = await turns.TakeAsync(tenant, services, cancellation);
+        await using var connection = await database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        await LockAsync(connection, tenant, services, cancellation);
         var now = clock.GetUtcNow().ToUniversalTime();
         for (var i = 0; i < links.Count; i++)
         {
@@ -78,10 +81,12 @@ internal sealed class GroupActs(
     public async Task<(GroupsChanged? Changed, Refusal? Refusal)> SplitAsync(
         string tenant, string actor, IReadOnlyList<GroupSplitOf> splits, Func<int, string> pointer, CancellationToken cancellation)
     {
+        var known = await MembersAsync(tenant, [.. splits.Select(split => split.Group).Distinct()], cancellation);
+        List<string> services = [.. known.Values.Select(group => group.Service)];
+        using var turn = await turns.TakeAsync(tenant, services, cancellation);
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
-        var known = await MembersAsync(connection, tenant, [.. splits.Select(split => split.Group).Distinct()], cancellation);
-        await LockAsync(connection, tenant, known.Values.Select(group => group.Service), cancellation);
+        await LockAsync(connection, tenant, services, cancellation);
         var now = clock.GetUtcNow().ToUniversalTime();
         for (var i = 0; i < splits.Count; i++)
         {
@@ -139,9 +144,9 @@ internal sealed class GroupActs(
             : null;
     }
 
-    private static async Task<IReadOnlyDictionary<Guid, (string Service, string Source)>> FindingsAsync(
-        NpgsqlConnection connection, string tenant, Guid[] ids, CancellationToken cancellation)
+    private async Task<IReadOnlyDictionary<Guid, (string Service, string Source)>> FindingsAsync(string tenant, Guid[] ids, CancellationToken cancellation)
     {
+        await using var connection = await database.OpenAsync(cancellation);
         Dictionary<Guid, (string, string)> found = [];
         await using var command = Command(connection, Findings, tenant, new NpgsqlParameter<Guid[]> { TypedValue = ids });
         await using var reader = await command.ExecuteReaderAsync(cancellation);
@@ -151,6 +156,12 @@ internal sealed class GroupActs(
         }
 
         return found;
+    }
+
+    private async Task<IReadOnlyDictionary<Guid, (string Service, List<Guid> Members)>> MembersAsync(string tenant, Guid[] groups, CancellationToken cancellation)
+    {
+        await using var connection = await database.OpenAsync(cancellation);
+        return await MembersAsync(connection, tenant, groups, cancellation);
     }
 
     private static async Task<IReadOnlyDictionary<Guid, (string Service, List<Guid> Members)>> MembersAsync(

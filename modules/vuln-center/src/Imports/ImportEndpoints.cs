@@ -56,7 +56,8 @@ internal static class ImportEndpoints
         findings.MapGet("/imports/{id:guid}", GetAsync).RequireScope(VulnCenterScopes.Read)
             .WithName("GetImport").WithSummary("Progress and result of an import");
         findings.MapDelete("/imports/{id:guid}", CancelAsync).RequireScope(VulnCenterScopes.Import)
-            .WithName("CancelImport").WithSummary("Cancel an import that has not finished");
+            .WithName("CancelImport").WithSummary("Cancel an import that has not finished")
+            .WithDescription("A report is taken as a whole: once the findings of one service are merged, the import goes on to its end.");
         findings.MapGet("/formats", Formats).RequireScope(VulnCenterScopes.Read)
             .WithName("ListFormats").WithSummary("Report formats, and sources of people's findings, with their severity mappings");
         findings.MapGet("/formats/{format}", Format).RequireScope(VulnCenterScopes.Read)

@@ -21,13 +21,15 @@ internal sealed class ImportJob(ImportMerge merge) : IJobHandler<ImportArguments
         var (matched, written) = (0L, 0L);
         foreach (var seen in arguments.Scans)
         {
+            // A report is taken as a whole: who cancels it once a part of it is merged comes too late.
+            var going = scans.Count == 0 ? cancellation : CancellationToken.None;
             var merged = await merge.MergeAsync(
                 new StagedScan(
                     job.Tenant, job.JobId, arguments.Format, arguments.Scope, arguments.ScopeFilter, seen, arguments.ExpectEmpty, arguments.Digest, arguments.StartedAt, job.CreatedBy, seen.RuleSet, arguments.WithItems),
-                connection => job.GuardAsync(connection, cancellation),
+                connection => job.GuardAsync(connection, going),
                 step => job.ReportAsync(
-                    new ImportProgress(arguments.Read, matched + step.Matched, written + step.Written), VulnCenterJson.Default.ImportProgress, cancellation),
-                cancellation);
+                    new ImportProgress(arguments.Read, matched + step.Matched, written + step.Written), VulnCenterJson.Default.ImportProgress, going),
+                going);
             scans.Add(merged.Scan);
             items.AddRange(merged.Items);
             matched += merged.Scan.Observations;

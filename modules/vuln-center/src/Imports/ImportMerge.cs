@@ -52,6 +52,7 @@ internal sealed class ImportMerge(
     FindingKeys keys,
     IOptions<ImportOptions> options,
     [FromKeyedServices(VulnCenterModule.ModuleName)] Jobs jobs,
+    ServiceTurns turns,
     VulnCenterMetrics metrics,
     TimeProvider clock)
 {
@@ -67,6 +68,7 @@ internal sealed class ImportMerge(
     /// <param name="progress">Called as steps end, outside the database.</param>
     public async Task<MergeResult> MergeAsync(StagedScan scan, Func<NpgsqlConnection, Task> guard, Func<ImportProgress, Task> progress, CancellationToken cancellation)
     {
+        using var turn = await turns.TakeAsync(scan.Tenant, [scan.Seen.Service], cancellation);
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         await ExecuteAsync(connection, MergeSql.Lock, cancellation, scan.Tenant, scan.Seen.Service);

@@ -8,9 +8,10 @@ namespace Wave16.VulnCenter.Policies;
 /// <param name="Sla">Null: no SLA.</param>
 /// <param name="Mission">The service's mission and well-being impact; null: nobody said.</param>
 /// <param name="CvssEnvironment">The service's environmental metrics.</param>
-internal sealed record FindingPolicies(SlaPolicy? Sla, GatePolicy Gate, MissionImpact? Mission, CvssEnvironment? CvssEnvironment)
+/// <param name="Edition">Differs when any of it has been changed: <see cref="PolicyStore.Edition"/>.</param>
+internal sealed record FindingPolicies(SlaPolicy? Sla, GatePolicy Gate, MissionImpact? Mission, CvssEnvironment? CvssEnvironment, string Edition)
 {
-    public static FindingPolicies None { get; } = new(null, GatePolicy.Default, null, null);
+    public static FindingPolicies None { get; } = new(null, GatePolicy.Default, null, null, "0/0/0");
 }
 
 /// <summary>Deciding by policy; the policies themselves are data.</summary>

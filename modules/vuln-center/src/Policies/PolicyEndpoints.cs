@@ -42,12 +42,12 @@ internal static class PolicyEndpoints
             .WithName("GetRecomputation").WithSummary("How far findings have been judged anew after a change");
     }
 
-    private static async Task<Ok<PolicyView<T>>> GetAsync<T>(
+    private static async Task<ETagResult<PolicyView<T>>> GetAsync<T>(
         Caller caller, string kind, T builtIn, JsonTypeInfo<T> type, PolicyStore store, CancellationToken cancellation)
         where T : class
     {
         var stored = await store.FindAsync(caller.Tenant, kind, type, cancellation);
-        return TypedResults.Ok(new PolicyView<T>(stored?.Version ?? 0, stored?.Policy ?? builtIn, stored?.At, stored?.Actor, Recomputation: null));
+        return ETagResult.Ok(new PolicyView<T>(stored?.Version ?? 0, stored?.Policy ?? builtIn, stored?.At, stored?.Actor, Recomputation: null), stored?.Version ?? 0);
     }
 
     private sealed record Given<T>(string Kind, string Name, T Policy, JsonTypeInfo<T> Type);
@@ -69,13 +69,13 @@ internal static class PolicyEndpoints
         }
 
         var now = clock.GetUtcNow();
-        if (await store.SaveAsync(caller.Tenant, given.Kind, before, given.Policy, given.Type, caller.Subject, command.Value, now, cancellation) is SaveOutcome.Stale)
+        var job = Recomputations.JobOf(caller.Tenant, command.Value, caller.Subject, $"{given.Name} {version + 1}", service: null);
+        if (await store.SaveAsync(caller.Tenant, given.Kind, before, given.Policy, given.Type, caller.Subject, command.Value, now, job, cancellation) is SaveOutcome.Stale)
         {
             return Moved(given.Name);
         }
 
-        var recomputation = await recomputations.StartAsync(
-            caller.Tenant, Recomputations.IdOf(command.Value), caller.Subject, $"{given.Name} {version + 1}", service: null, cancellation);
+        var recomputation = await recomputations.FindAsync(caller.Tenant, job.Id, cancellation);
         return ETagResult.Ok(new PolicyView<T>(version + 1, given.Policy, now, caller.Subject, recomputation), version + 1);
     }
 
@@ -112,13 +112,13 @@ internal static class PolicyEndpoints
             return stale.ToResult();
         }
 
-        if (await store.SaveServiceAsync(caller.Tenant, service, before, profile, caller.Subject, command.Value, clock.GetUtcNow(), cancellation) is SaveOutcome.Stale)
+        var job = Recomputations.JobOf(caller.Tenant, command.Value, caller.Subject, $"profile {version + 1} of {service}", service);
+        if (await store.SaveServiceAsync(caller.Tenant, service, before, profile, caller.Subject, command.Value, clock.GetUtcNow(), job, cancellation) is SaveOutcome.Stale)
         {
             return Moved("profile");
         }
 
-        var recomputation = await recomputations.StartAsync(
-            caller.Tenant, Recomputations.IdOf(command.Value), caller.Subject, $"profile {version + 1} of {service}", service, cancellation);
+        var recomputation = await recomputations.FindAsync(caller.Tenant, job.Id, cancellation);
         return ETagResult.Ok(new ServiceView(service, version + 1, profile, recomputation), version + 1);
     }
 

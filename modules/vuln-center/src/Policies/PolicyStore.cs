@@ -3,6 +3,7 @@ using System.Text.Json.Serialization.Metadata;
 using Npgsql;
 using NpgsqlTypes;
 using Wave16.Platform.Store;
+using Wave16.Platform.Work;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Cvss;
 using Wave16.VulnCenter.Findings;
@@ -12,7 +13,8 @@ namespace Wave16.VulnCenter.Policies;
 /// <summary>Keeps policies and service profiles, every version of the former, and says what holds for a service.</summary>
 internal sealed class PolicyStore(
     [FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database,
-    [FromKeyedServices(VulnCenterModule.ModuleName)] SaveTail tail)
+    [FromKeyedServices(VulnCenterModule.ModuleName)] SaveTail tail,
+    [FromKeyedServices(VulnCenterModule.ModuleName)] Jobs jobs)
 {
     public const string SlaKind = "sla";
     public const string GateKind = "gate";
@@ -43,6 +45,14 @@ internal sealed class PolicyStore(
         ){SaveTail.Sql(ServiceTail)}
         """;
 
+    /// <summary>SQL for the versions of what holds for a service; $1 is the tenant.</summary>
+    public static string Edition(string service) => $"""
+        concat_ws('/',
+          coalesce((select max(version) from vuln_center.policy where tenant = $1 and kind = 'sla'), 0),
+          coalesce((select max(version) from vuln_center.policy where tenant = $1 and kind = 'gate'), 0),
+          coalesce((select version from vuln_center.service where tenant = $1 and name = {service}), 0))
+        """;
+
     /// <summary>What holds for the findings of a service, as committed now.</summary>
     public async Task<FindingPolicies> ForAsync(string tenant, string service, CancellationToken cancellation)
     {
@@ -54,10 +64,11 @@ internal sealed class PolicyStore(
     public static async Task<IReadOnlyDictionary<string, FindingPolicies>> ForAsync(
         NpgsqlConnection connection, string tenant, IReadOnlyCollection<string> services, CancellationToken cancellation)
     {
-        await using var command = new NpgsqlCommand("""
+        await using var command = new NpgsqlCommand($"""
             select n.name, s.tier, s.mission, s.cvss_environment,
                    (select body from vuln_center.policy where tenant = $1 and kind = 'sla' order by version desc limit 1),
-                   (select body from vuln_center.policy where tenant = $1 and kind = 'gate' order by version desc limit 1)
+                   (select body from vuln_center.policy where tenant = $1 and kind = 'gate' order by version desc limit 1),
+                   {Edition("n.name")}
             from unnest($2::text[]) as n(name) left join vuln_center.service s on s.tenant = $1 and s.name = n.name
             """, connection);
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
@@ -71,7 +82,7 @@ internal sealed class PolicyStore(
             gate ??= Read(reader, 5, VulnCenterJson.Default.GatePolicy) ?? GatePolicy.Default;
             policies[reader.GetString(0)] = new FindingPolicies(
                 sla.For(reader.Text(1)), gate, reader.IsDBNull(2) ? null : (MissionImpact)reader.GetInt16(2),
-                CvssEnvironments.Read(reader.Text(3)) is { } metrics ? CvssEnvironment.Read(metrics, out _) : null);
+                CvssEnvironments.Read(reader.Text(3)) is { } metrics ? CvssEnvironment.Read(metrics, out _) : null, reader.GetString(6));
         }
 
         return policies;
@@ -92,8 +103,10 @@ internal sealed class PolicyStore(
     }
 
     /// <param name="before">What the caller saw; null when there was nothing.</param>
+    /// <param name="recomputation">Starts with the save, or not at all.</param>
     public async Task<SaveOutcome> SaveAsync<T>(
-        string tenant, string kind, StoredPolicy<T>? before, T policy, JsonTypeInfo<T> type, string actor, string commandId, DateTimeOffset now, CancellationToken cancellation)
+        string tenant, string kind, StoredPolicy<T>? before, T policy, JsonTypeInfo<T> type, string actor, string commandId, DateTimeOffset now, NewJob recomputation,
+        CancellationToken cancellation)
         where T : class
     {
         var version = before?.Version ?? 0;
@@ -110,7 +123,7 @@ internal sealed class PolicyStore(
             PreviousAuditHash = before?.AuditHash,
             CommandId = commandId,
         };
-        await using var command = database.DataSource.CreateCommand(SavePolicy);
+        using var command = new NpgsqlCommand(SavePolicy);
         var p = command.Parameters;
         p.Add(new NpgsqlParameter<string> { TypedValue = tenant });
         p.Add(new NpgsqlParameter<string> { TypedValue = kind });
@@ -118,7 +131,7 @@ internal sealed class PolicyStore(
         p.Add(new NpgsqlParameter { Value = JsonSerializer.Serialize(policy, type), NpgsqlDbType = NpgsqlDbType.Jsonb });
         p.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = now.ToUniversalTime() });
         p.Add(new NpgsqlParameter<string> { TypedValue = actor });
-        return await tail.SaveAsync(command, change, cancellation);
+        return await SaveAsync(command, change, recomputation, cancellation);
     }
 
     public async Task<StoredService?> FindServiceAsync(string tenant, string service, CancellationToken cancellation)
@@ -139,7 +152,8 @@ internal sealed class PolicyStore(
     }
 
     public async Task<SaveOutcome> SaveServiceAsync(
-        string tenant, string service, StoredService? before, ServiceProfile profile, string actor, string commandId, DateTimeOffset now, CancellationToken cancellation)
+        string tenant, string service, StoredService? before, ServiceProfile profile, string actor, string commandId, DateTimeOffset now, NewJob recomputation,
+        CancellationToken cancellation)
     {
         var version = before?.Version ?? 0;
         var change = new EntityChange
@@ -155,7 +169,7 @@ internal sealed class PolicyStore(
             PreviousAuditHash = before?.AuditHash,
             CommandId = commandId,
         };
-        await using var command = database.DataSource.CreateCommand(SaveService);
+        using var command = new NpgsqlCommand(SaveService);
         var p = command.Parameters;
         p.Add(new NpgsqlParameter<string> { TypedValue = tenant });
         p.Add(new NpgsqlParameter<string> { TypedValue = service });
@@ -166,7 +180,7 @@ internal sealed class PolicyStore(
         p.Add(new NpgsqlParameter { Value = (object?)(short?)profile.Mission ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Smallint });
         p.Add(Text(CvssEnvironments.Write(profile.CvssEnvironment)));
         p.Add(new NpgsqlParameter<bool> { TypedValue = before is not null });
-        return await tail.SaveAsync(command, change, cancellation);
+        return await SaveAsync(command, change, recomputation, cancellation);
     }
 
     /// <summary>Services with a profile, by name.</summary>
@@ -191,6 +205,22 @@ internal sealed class PolicyStore(
         }
 
         return services;
+    }
+
+    private async Task<SaveOutcome> SaveAsync(NpgsqlCommand save, EntityChange change, NewJob recomputation, CancellationToken cancellation)
+    {
+        await using var connection = await database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        save.Connection = connection;
+        var outcome = await tail.SaveAsync(save, change, cancellation);
+        if (outcome is SaveOutcome.Saved)
+        {
+            await jobs.EnqueueAsync(connection, recomputation, cancellation);
+            await transaction.CommitAsync(cancellation);
+            jobs.Wake();
+        }
+
+        return outcome;
     }
 
     private static T? Read<T>(NpgsqlDataReader reader, int column, JsonTypeInfo<T> type)

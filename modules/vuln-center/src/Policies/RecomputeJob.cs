@@ -23,6 +23,12 @@ internal sealed class RecomputeJob([FromKeyedServices(VulnCenterModule.ModuleNam
 
     public async Task<JobOutcome> RunAsync(JobContext job, RecomputeArguments arguments, CancellationToken cancellation)
     {
+        await using (var barrier = database.DataSource.CreateCommand(SettlingLock.Barrier))
+        {
+            barrier.Parameters.Add(new NpgsqlParameter<string> { TypedValue = job.Tenant });
+            await barrier.ExecuteNonQueryAsync(cancellation);
+        }
+
         var progress = new RecomputeProgress(arguments.Why, 0, 0);
         Guid? last = null;
         while (await NextAsync(job.Tenant, arguments.Service, last, cancellation) is [.., var end] ids)
@@ -57,16 +63,12 @@ internal sealed class RecomputeJob([FromKeyedServices(VulnCenterModule.ModuleNam
     }
 }
 
-/// <summary>Starts recomputations and tells how they go.</summary>
+/// <summary>What recomputations are, and how they go.</summary>
 internal sealed class Recomputations([FromKeyedServices(VulnCenterModule.ModuleName)] Jobs jobs)
 {
-    /// <param name="id">The same one again is the same recomputation.</param>
-    public async Task<Recomputation?> StartAsync(string tenant, Guid id, string actor, string why, string? service, CancellationToken cancellation)
-    {
-        await jobs.EnqueueAsync(
-            NewJob.Of(tenant, id, RecomputeJob.KindName, new RecomputeArguments(why, service), VulnCenterJson.Default.RecomputeArguments, actor), cancellation);
-        return await FindAsync(tenant, id, cancellation);
-    }
+    /// <param name="command">The same one again starts the same recomputation.</param>
+    public static NewJob JobOf(string tenant, string command, string actor, string why, string? service) => NewJob.Of(
+        tenant, IdOf(command), RecomputeJob.KindName, new RecomputeArguments(why, service), VulnCenterJson.Default.RecomputeArguments, actor);
 
     public async Task<Recomputation?> FindAsync(string tenant, Guid id, CancellationToken cancellation)
     {
@@ -80,7 +82,6 @@ internal sealed class Recomputations([FromKeyedServices(VulnCenterModule.ModuleN
             job.Id, JsonNamingPolicy.KebabCaseLower.ConvertName(job.State.ToString()), progress?.Why, progress?.Seen ?? 0, progress?.Changed ?? 0, job.Problem?.Detail);
     }
 
-    /// <summary>A recomputation's id: the same command starts the same one.</summary>
-    public static Guid IdOf(string command) =>
+    private static Guid IdOf(string command) =>
         new(SHA256.HashData(Encoding.UTF8.GetBytes("recompute\0" + command)).AsSpan(0, 16), bigEndian: true);
 }
