@@ -70,6 +70,9 @@ public sealed class VulnCenterModule : IModule
         services.AddSingleton<DedupQueries>();
         module.AddJobHandler<ImportJob, ImportArguments>(ImportJob.KindName, VulnCenterJson.Default.ImportArguments);
         module.AddJobHandler<RekeyJob, RekeyArguments>(RekeyJob.KindName, VulnCenterJson.Default.RekeyArguments);
+        services.AddOptions<FeedOptions>().BindConfiguration("VulnCenter").ValidateDataAnnotations().ValidateOnStart();
+        services.AddSingleton<AliasClusters>();
+        services.AddSingleton<ScanFeeds>();
         services.AddSingleton<FeedIntake>();
         services.AddSingleton<FeedQueries>();
         services.AddSingleton<GroupActs>();

@@ -11,7 +11,7 @@ namespace Wave16.VulnCenter.Feeds;
 
 /// <summary>What is left to do after a change of a feed, which is in its tables.</summary>
 /// <param name="Ids">Only findings that name one of these are affected; null: all may be.</param>
-internal sealed record FeedArguments(string Feed, long Version, IReadOnlyList<string>? Ids, long Added, long Changed, long Removed, long Ignored);
+internal sealed record FeedArguments(string Feed, long Version, IReadOnlyList<string>? Ids, long Added, long Changed, long Removed, long Ignored, long Unjoined = 0);
 
 /// <summary>
 /// Makes findings agree with the feeds, and groups with the aliases, in short transactions. It computes from what the tables

@@ -94,8 +94,8 @@ internal static class FeedSql
           where $2 and e.tenant = $1 and e.source = $3 and not exists (select from stated n where n.a = e.a and n.b = e.b)
           returning e.a, e.b
         ), written as (
-          insert into vuln_center.alias_edge as e (tenant, a, b, source, since)
-          select $1, n.a, n.b, n.source, coalesce(n.since, $4) from stated n order by n.a, n.b, n.source
+          insert into vuln_center.alias_edge as e (tenant, a, b, source, since, statement)
+          select $1, n.a, n.b, n.source, coalesce(n.since, $4), $5 from stated n order by n.a, n.b, n.source
           on conflict (tenant, a, b, source) do nothing
           returning e.a, e.b
         ), touched as (
@@ -103,8 +103,6 @@ internal static class FeedSql
         )
         select (select count(*) from written), 0::bigint, (select count(*) from removed)
         """;
-
-    public const string Touched = "create temp table alias_touched (id text not null) on commit drop";
 
     public const string CountAliases = "select count(*) from vuln_center.alias_edge where tenant = $1";
 
@@ -169,7 +167,7 @@ internal static class FeedSql
 
     public const string AddStated = """
         with written as (
-          insert into vuln_center.alias_edge (tenant, a, b, source, since) select $1, a, b, $2, $3 from alias_stated order by a, b
+          insert into vuln_center.alias_edge (tenant, a, b, source, since, statement) select $1, a, b, $2, $3, $4 from alias_stated order by a, b
           on conflict do nothing
           returning a, b
         )
