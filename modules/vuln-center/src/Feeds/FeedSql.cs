@@ -6,13 +6,18 @@ namespace Wave16.VulnCenter.Feeds;
 internal static class FeedSql
 {
     /// <summary>
-    /// Holds off <see cref="Barrier"/> until the end of the transaction. What reads the feeds to write to findings takes it
-    /// in a statement of its own before: so it either sees a change of a feed, or the recomputation sees what it writes.
+    /// Says until the end of the transaction that it reads the feeds to write to findings, in a statement of its own before it does:
+    /// so it either sees a change of a feed, or the recomputation, which waits for it (<see cref="Readers"/>), sees what it writes.
+    /// Nobody takes this lock exclusively: a recomputation that waited in its queue would hold up every import behind one that is long.
     /// </summary>
     public const string Reading = "select pg_advisory_xact_lock_shared(hashtextextended('vuln-center/feeds/' || $1, 16))";
 
-    /// <summary>Waits for everyone who may have read the feeds as they were before.</summary>
-    public const string Barrier = "select pg_advisory_xact_lock(hashtextextended('vuln-center/feeds/' || $1, 16))";
+    /// <summary>Transactions that may have read the feeds as they were before: their virtual ids, which none ever has again.</summary>
+    public const string Readers = """
+        select coalesce(array_agg(l.virtualtransaction), '{}') from pg_locks l join pg_database d on d.oid = l.database
+        where d.datname = current_database() and l.locktype = 'advisory' and l.objsubid = 1 and l.granted and l.pid <> pg_backend_pid()
+          and (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('vuln-center/feeds/' || $1, 16)
+        """;
 
     public const string Lock = "select pg_advisory_xact_lock(hashtextextended('vuln-center/feed/' || length($1) || ':' || $1 || '/' || $2, 16))";
 
@@ -132,9 +137,9 @@ internal static class FeedSql
         select count(*) from removed
         """;
 
-    /// <summary>Findings to look at, in id order, after one of them ($2, null: the first), at most $3.</summary>
+    /// <summary>Findings to look at, in id order, after one of them ($2), at most $3.</summary>
     public const string NextFindings = """
-        select id from vuln_center.finding where tenant = $1 and ($2::uuid is null or id > $2) and cardinality(identifiers) > 0 order by id limit $3
+        select id from vuln_center.finding where tenant = $1 and id > $2 and cardinality(identifiers) > 0 order by id limit $3
         """;
 
     /// <summary>Of the findings $2, those for which the feeds say something else than is written.</summary>
@@ -146,6 +151,7 @@ internal static class FeedSql
         ), {RiskSql.Of}
         select batch.id from batch left join risk on risk.id = batch.id
         where batch.epss is distinct from risk.epss or batch.kev <> coalesce(risk.kev, false)
+        order by batch.id
         """;
 
     public const string CountFindings = "select count(*) from vuln_center.finding where tenant = $1 and cardinality(identifiers) > 0";

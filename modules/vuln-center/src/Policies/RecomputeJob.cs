@@ -24,7 +24,7 @@ internal sealed class RecomputeJob([FromKeyedServices(VulnCenterModule.ModuleNam
     public async Task<JobOutcome> RunAsync(JobContext job, RecomputeArguments arguments, CancellationToken cancellation)
     {
         var progress = new RecomputeProgress(arguments.Why, 0, 0);
-        Guid? last = null;
+        var last = Guid.Empty;
         while (await NextAsync(job.Tenant, arguments.Service, last, cancellation) is [.., var end] ids)
         {
             var changed = await settlement.SettleAsync(
@@ -37,15 +37,15 @@ internal sealed class RecomputeJob([FromKeyedServices(VulnCenterModule.ModuleNam
         return JobOutcome.Success(progress, VulnCenterJson.Default.RecomputeProgress);
     }
 
-    private async Task<List<Guid>> NextAsync(string tenant, string? service, Guid? after, CancellationToken cancellation)
+    private async Task<List<Guid>> NextAsync(string tenant, string? service, Guid after, CancellationToken cancellation)
     {
         await using var command = database.DataSource.CreateCommand($"""
             select id from vuln_center.finding
-            where tenant = $1 and ($2::text is null or service = $2) and ($3::uuid is null or id > $3) order by id limit {Resettlement.BatchSize}
+            where tenant = $1 and ($2::text is null or service = $2) and id > $3 order by id limit {Resettlement.BatchSize}
             """);
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
         command.Parameters.Add(new NpgsqlParameter { Value = (object?)service ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text });
-        command.Parameters.Add(new NpgsqlParameter { Value = (object?)after ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid });
+        command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = after });
         List<Guid> ids = [];
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         while (await reader.ReadAsync(cancellation))
