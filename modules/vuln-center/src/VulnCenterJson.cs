@@ -80,6 +80,7 @@ namespace Wave16.VulnCenter;
 [JsonSerializable(typeof(SsvcTable))]
 [JsonSerializable(typeof(ArtifactList))]
 [JsonSerializable(typeof(Artifacts.ArtifactAudit))]
+[JsonSerializable(typeof(Artifacts.ArtifactRemovalAudit))]
 [JsonSerializable(typeof(ServiceGate))]
 [JsonSerializable(typeof(ReportedGate))]
 [JsonSerializable(typeof(ServicePosture))]

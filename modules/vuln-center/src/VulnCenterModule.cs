@@ -112,6 +112,7 @@ public sealed class VulnCenterModule : IModule
         services.AddOptions<ArtifactOptions>().BindConfiguration("VulnCenter").ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<ArtifactUpload>();
         services.AddSingleton<ArtifactStore>();
+        services.AddSingleton<ArtifactRemoval>();
     }
 
     private static void AddReports(ModuleBuilder module)
