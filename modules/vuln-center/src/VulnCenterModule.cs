@@ -65,10 +65,12 @@ public sealed class VulnCenterModule : IModule
         services.AddSingleton<Progress>();
         services.AddSingleton<RuleSets>();
         services.AddSingleton<RuleChanges>();
+        services.AddSingleton<Trials>();
         services.AddSingleton<FindingKeys>();
         services.AddSingleton<Unmerging>();
         services.AddSingleton<DedupQueries>();
         module.AddJobHandler<ImportJob, ImportArguments>(ImportJob.KindName, VulnCenterJson.Default.ImportArguments);
+        module.AddJobHandler<TrialJob, TrialArguments>(TrialJob.KindName, VulnCenterJson.Default.TrialArguments);
         module.AddJobHandler<RekeyJob, RekeyArguments>(RekeyJob.KindName, VulnCenterJson.Default.RekeyArguments);
         services.AddOptions<FeedOptions>().BindConfiguration("VulnCenter").ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<AliasClusters>();
