@@ -19,20 +19,20 @@ internal static class TrialBenchmark
     private const string Tenant = "bench";
     private const string Source = "trivy";
 
-    // Two thousandths differ from another by their manifest alone, so there is something to merge.
+    // One in ten differs from another of its service by the manifest alone: that is what would merge.
     private const string Fill = """
         with f as (
           insert into vuln_center.finding (
             tenant, id, version, service, source, kind, rule, title, severity, severity_from, scan_severity, scan_severity_from, status, status_since, identifiers,
             component, fixed_versions, environments, first_seen, content_hash, audit_hash, detail, sla_from)
           select $1, md5('f' || i)::uuid, 1, 'service-' || i % $4, $5, 1, 'CVE-2024-' || i / 500 * 500, 'A flaw', 3, 'source', 3, 'source', 1, now(), '{}',
-                 'package-' || i % 499, '{}', '{}', now() - i * interval '1 second', decode(md5('c' || i), 'hex'), '\x00', '{}', now()
+                 'package-' || i % 450, '{}', '{}', now() - i * interval '1 second', decode(md5('c' || i), 'hex'), '\x00', '{}', now()
           from generate_series($2::bigint, $3::bigint) i
           returning id
         )
         insert into vuln_center.observation (tenant, finding, payload_hash, occurrence, id, scan, pointer, identity, content_hash)
         select $1, md5('f' || i)::uuid, sha256(('p' || i)::bytea), 1, md5('o' || i)::uuid, md5('s' || i % $4)::uuid, '/Results/0/Vulnerabilities/' || i,
-               replace(replace(replace($6, '@rule', 'CVE-2024-' || i / 500 * 500), '@package', 'package-' || i % 499), '@manifest', 'app-' || i || '/package-lock.json')::jsonb,
+               replace(replace(replace($6, '@rule', 'CVE-2024-' || i / 500 * 500), '@package', 'package-' || i % 450), '@manifest', 'app-' || i || '/package-lock.json')::jsonb,
                decode(md5('c' || i), 'hex')
         from generate_series($2::bigint, $3::bigint) i
         """;
