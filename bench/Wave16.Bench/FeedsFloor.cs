@@ -133,7 +133,7 @@ internal sealed class FeedsFloor(NpgsqlDataSource database)
         return changed;
     }
 
-    private static Stream Open(string path)
+    private static MemoryStream Open(string path)
     {
         using var packed = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 16);
         var plain = new MemoryStream();
