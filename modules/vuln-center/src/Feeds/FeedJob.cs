@@ -69,7 +69,7 @@ internal sealed class FeedJob(
     private async Task ReadersAsync(string tenant, CancellationToken cancellation)
     {
         string[]? before = null;
-        for (; ;)
+        for (; ; )
         {
             string[] now;
             await using (var connection = await database.OpenAsync(cancellation))
