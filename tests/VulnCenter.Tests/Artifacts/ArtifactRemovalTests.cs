@@ -4,7 +4,6 @@ using System.Net.Http.Json;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using Wave16.Testing;
 using Wave16.VulnCenter.Contracts;
 
 namespace Wave16.VulnCenter.Tests.Artifacts;
