@@ -4,6 +4,9 @@ Dictionary<string, Func<Ground, CancellationToken, Task>> benchmarks = new(Strin
 {
     ["import"] = ImportBenchmark.RunAsync,
     ["import-200mb"] = LargeImportBenchmark.RunAsync,
+    ["artifact-100mb"] = ArtifactBenchmark.RunAsync,
+    ["dedup-trial"] = TrialBenchmark.RunAsync,
+    ["feeds"] = FeedsBenchmark.RunAsync,
     ["findings"] = FindingsBenchmark.RunAsync,
     ["save"] = SaveBenchmark.RunAsync,
     ["pipeline"] = PipelineBenchmark.RunAsync,

@@ -31,6 +31,15 @@ public sealed record DedupSource(string Source, int Version);
 public sealed record DedupPreview(
     string Source, int Version, long Findings, long Unknown, long Splits, long Merges, IReadOnlyList<SplitFinding> SplitFindings, IReadOnlyList<MergedFindings> MergedFindings);
 
+/// <summary>A dry run of rules: <c>GET /findings/dedup-rules/trials/{id}</c>.</summary>
+/// <param name="State"><c>queued</c>, <c>running</c>, <c>succeeded</c>, <c>failed</c> or <c>cancelled</c>.</param>
+/// <param name="Preview">Once it has succeeded.</param>
+public sealed record DedupTrial(Guid Id, string State, DedupTrialProgress Progress, DedupPreview? Preview, string? Problem);
+
+/// <param name="Findings">Of the source; 0 until they are counted.</param>
+/// <param name="Done">Looked at so far; in the end fewer than there are, where findings of some kinds keep their keys.</param>
+public sealed record DedupTrialProgress(long Findings, long Done);
+
 /// <param name="Parts">The first one stays with the finding.</param>
 public sealed record SplitFinding(Guid Finding, string Service, IReadOnlyList<SplitPart> Parts);
 

@@ -19,8 +19,9 @@ public sealed record FeedList(IReadOnlyList<Feed> Items);
 /// <param name="State"><c>unchanged</c>, <c>queued</c>, <c>running</c>, <c>succeeded</c>, <c>failed</c> or <c>cancelled</c>.</param>
 /// <param name="Version">The feed's.</param>
 /// <param name="Ignored">Advisories of the aliases feed that state no alias: withdrawn ones, and bulletins that bundle several CVEs.</param>
+/// <param name="Unjoined">Edges of aliases that are kept and join nothing: with what was stated beside them they would make a cluster of more ids than there may be.</param>
 public sealed record FeedUpdate(
-    Guid? Id, string Feed, long Version, string State, long Added, long Changed, long Removed, long Ignored, FeedProgress Progress, string? Problem);
+    Guid? Id, string Feed, long Version, string State, long Added, long Changed, long Removed, long Ignored, FeedProgress Progress, string? Problem, long Unjoined = 0);
 
 /// <param name="Findings">To be looked at; 0 until they are counted.</param>
 /// <param name="Done">Looked at.</param>
@@ -30,8 +31,9 @@ public sealed record FeedProgress(long Findings, long Done, long Changed, long G
 
 /// <summary>Two ids of one problem, as a source said.</summary>
 /// <param name="Since">When the source says so since, or when it said so first.</param>
-public sealed record AliasEdge(string A, string B, string Source, DateTimeOffset Since);
+/// <param name="Joined">False where the cluster would be too large: the edge counts for nothing then.</param>
+public sealed record AliasEdge(string A, string B, string Source, DateTimeOffset Since, bool Joined = true);
 
 /// <summary>The edges around an id: <c>GET /findings/feeds/aliases/edges</c>.</summary>
-/// <param name="Cluster">All ids that the edges join, the asked one among them; at most 1,000.</param>
+/// <param name="Cluster">All ids that the edges join, the asked one among them.</param>
 public sealed record AliasEdges(string Id, IReadOnlyList<string> Cluster, IReadOnlyList<AliasEdge> Edges);

@@ -63,12 +63,33 @@ public sealed partial class VulnCenterClient(HttpClient http, TimeProvider? cloc
     /// <summary><c>PUT /findings/dedup-rules/{source}</c>.</summary>
     /// <param name="version">Of the rules that the change was decided on.</param>
     /// <exception cref="VulnCenterException">400 when the rules would hide or lose findings, 412 when they were changed meanwhile.</exception>
-    public Task<DedupRules> ChangeDedupRulesAsync(string source, int version, DedupRulesChange change, CancellationToken cancellation = default) =>
-        PutRulesAsync<DedupRules>($"findings/dedup-rules/{Uri.EscapeDataString(source)}", version, change, cancellation);
+    public async Task<DedupRules> ChangeDedupRulesAsync(string source, int version, DedupRulesChange change, CancellationToken cancellation = default)
+    {
+        using var answer = await SendRulesAsync($"findings/dedup-rules/{Uri.EscapeDataString(source)}", version, change, cancellation);
+        return await ReadAsync<DedupRules>(answer, cancellation);
+    }
 
-    /// <summary><c>PUT /findings/dedup-rules/{source}?dryRun=true</c>: changes nothing.</summary>
-    public Task<DedupPreview> TryDedupRulesAsync(string source, int version, DedupRulesChange change, CancellationToken cancellation = default) =>
-        PutRulesAsync<DedupPreview>($"findings/dedup-rules/{Uri.EscapeDataString(source)}?dryRun=true", version, change, cancellation);
+    /// <summary><c>PUT /findings/dedup-rules/{source}?dryRun=true</c>, and <c>GET /findings/dedup-rules/trials/{id}</c> until it has ended: changes nothing.</summary>
+    /// <exception cref="VulnCenterException">412 when the rules were changed meanwhile, 409 when somebody cancelled it.</exception>
+    public async Task<DedupPreview> TryDedupRulesAsync(string source, int version, DedupRulesChange change, CancellationToken cancellation = default)
+    {
+        using var answer = await SendRulesAsync($"findings/dedup-rules/{Uri.EscapeDataString(source)}?dryRun=true", version, change, cancellation);
+        if (answer.StatusCode != HttpStatusCode.Accepted)
+        {
+            return await ReadAsync<DedupPreview>(answer, cancellation);
+        }
+
+        var trial = await ReadAsync<DedupTrial>(answer, cancellation);
+        while (trial.State is "queued" or "running")
+        {
+            await Task.Delay(BetweenLooks, _clock, cancellation);
+            using var request = new HttpRequestMessage(HttpMethod.Get, Address($"findings/dedup-rules/trials/{trial.Id:D}"));
+            trial = await SendAsync<DedupTrial>(request, cancellation);
+        }
+
+        return trial.Preview ?? throw new VulnCenterException(
+            trial.State == "failed" ? HttpStatusCode.PreconditionFailed : HttpStatusCode.Conflict, code: null, trial.Problem ?? $"The dry run was {trial.State}.");
+    }
 
     /// <summary><c>POST /findings/{id}/unmerge</c>.</summary>
     /// <param name="version">The finding's version that this was decided on.</param>
@@ -183,6 +204,16 @@ public sealed partial class VulnCenterClient(HttpClient http, TimeProvider? cloc
         await answer.Content.CopyToAsync(destination, cancellation);
     }
 
+    /// <summary><c>DELETE /findings/{id}/artifacts/{sha256}</c>: its content goes with the last finding that refers to it.</summary>
+    /// <param name="reason">1 to 2,000 characters, for the finding's history.</param>
+    /// <exception cref="VulnCenterException">409 when the finding's history names it as evidence.</exception>
+    public async Task<ArtifactList> RemoveArtifactAsync(Guid id, string sha256, string reason, CancellationToken cancellation = default)
+    {
+        using var request = new HttpRequestMessage(
+            HttpMethod.Delete, Address($"findings/{id:D}/artifacts/{Uri.EscapeDataString(sha256)}", new Dictionary<string, string>(StringComparer.Ordinal) { ["reason"] = reason }));
+        return await SendAsync<ArtifactList>(request, cancellation);
+    }
+
     /// <summary><c>POST /findings/{id}/tickets</c>: the ticket is requested, and open once integration-hub has answered.</summary>
     /// <exception cref="VulnCenterException">409 when one is under way at the connector.</exception>
     public async Task<Ticket> OpenTicketAsync(Guid id, TicketRequest ticket, string? idempotencyKey = null, CancellationToken cancellation = default)
@@ -255,17 +286,22 @@ public sealed partial class VulnCenterClient(HttpClient http, TimeProvider? cloc
         }
     }
 
-    private async Task<T> PutRulesAsync<T>(string path, int version, DedupRulesChange change, CancellationToken cancellation)
+    private async Task<HttpResponseMessage> SendRulesAsync(string path, int version, DedupRulesChange change, CancellationToken cancellation)
     {
         using var request = new HttpRequestMessage(HttpMethod.Put, Address(path));
         request.Content = JsonContent.Create(change, options: Json);
         request.Headers.IfMatch.Add(new EntityTagHeaderValue(string.Create(CultureInfo.InvariantCulture, $"\"{version}\"")));
-        return await SendAsync<T>(request, cancellation);
+        return await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellation);
     }
 
     private async Task<T> SendAsync<T>(HttpRequestMessage request, CancellationToken cancellation)
     {
         using var answer = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellation);
+        return await ReadAsync<T>(answer, cancellation);
+    }
+
+    private static async Task<T> ReadAsync<T>(HttpResponseMessage answer, CancellationToken cancellation)
+    {
         if (!answer.IsSuccessStatusCode)
         {
             throw await RefusalAsync(answer, cancellation);

@@ -12,6 +12,7 @@ internal sealed class VulnCenterMetrics
     private readonly Counter<long> _observations;
     private readonly Histogram<double> _merges;
     private readonly Counter<long> _overMerged;
+    private readonly Counter<long> _unjoined;
     private volatile Backlog? _backlog;
 
     public VulnCenterMetrics(IMeterFactory meters)
@@ -20,6 +21,7 @@ internal sealed class VulnCenterMetrics
         _observations = meter.CreateCounter<long>("imports.observations", "{observation}", "Raw results of imported reports, by outcome.");
         _merges = meter.CreateHistogram<double>("imports.merge.duration", "s", "How long a report's merge held its service, waiting for it not included.");
         _overMerged = meter.CreateCounter<long>("dedup.overmerged", "{key}", "Keys that took in results of different rules or many places; GET /findings/overmerged lists them.");
+        _unjoined = meter.CreateCounter<long>("aliases.unjoined", "{edge}", "Edges of aliases that were kept and not joined, since the cluster would have been too large.");
         meter.CreateObservableGauge("findings.open", Open, "{finding}", "Findings that are open or triaged and not suppressed, by severity and status.");
         meter.CreateObservableGauge("findings.aging", Ages, "{finding}", "The same, by days since they were first seen and severity.");
         meter.CreateObservableGauge("findings.sla", Sla, "{finding}", "Findings by where their deadline stands; met and missed are of closed ones.");
@@ -34,6 +36,14 @@ internal sealed class VulnCenterMetrics
         if (keys > 0)
         {
             _overMerged.Add(keys);
+        }
+    }
+
+    public void AliasesUnjoined(long edges)
+    {
+        if (edges > 0)
+        {
+            _unjoined.Add(edges);
         }
     }
 

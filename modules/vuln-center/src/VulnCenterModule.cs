@@ -61,16 +61,22 @@ public sealed class VulnCenterModule : IModule
         services.AddSingleton<ImportMerge>();
         services.AddSingleton<ReportReading>();
         services.AddSingleton<ServiceTurns>();
+        services.AddSingleton<SettlingLock>();
         services.AddSingleton<ImportIntake>();
         services.AddSingleton<SecretKeys>();
         services.AddSingleton<Progress>();
         services.AddSingleton<RuleSets>();
         services.AddSingleton<RuleChanges>();
+        services.AddSingleton<Trials>();
         services.AddSingleton<FindingKeys>();
         services.AddSingleton<Unmerging>();
         services.AddSingleton<DedupQueries>();
         module.AddJobHandler<ImportJob, ImportArguments>(ImportJob.KindName, VulnCenterJson.Default.ImportArguments);
+        module.AddJobHandler<TrialJob, TrialArguments>(TrialJob.KindName, VulnCenterJson.Default.TrialArguments);
         module.AddJobHandler<RekeyJob, RekeyArguments>(RekeyJob.KindName, VulnCenterJson.Default.RekeyArguments);
+        services.AddOptions<FeedOptions>().BindConfiguration("VulnCenter").ValidateDataAnnotations().ValidateOnStart();
+        services.AddSingleton<AliasClusters>();
+        services.AddSingleton<ScanFeeds>();
         services.AddSingleton<FeedIntake>();
         services.AddSingleton<FeedQueries>();
         services.AddSingleton<GroupActs>();
@@ -110,6 +116,7 @@ public sealed class VulnCenterModule : IModule
         services.AddOptions<ArtifactOptions>().BindConfiguration("VulnCenter").ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<ArtifactUpload>();
         services.AddSingleton<ArtifactStore>();
+        services.AddSingleton<ArtifactRemoval>();
     }
 
     private static void AddReports(ModuleBuilder module)

@@ -124,6 +124,62 @@ public sealed class DedupRuleTests(VulnCenterHost host) : IClassFixture<VulnCent
     }
 
     [Fact]
+    public async Task A_dry_run_that_is_not_waited_for_is_asked_for_and_ends_with_the_same_preview()
+    {
+        using var client = await host.OperatorAsync("rules-trial");
+        using var stranger = await host.OperatorAsync("rules-trial-stranger");
+        await client.ShowAsync(Sca("1.0.0"), Sca("1.0.0", manifest: "web/package-lock.json"), Sast("R2", "b.cs", 1, "z()"));
+        using var waited = await client.PutRulesAsync(new DedupRulesChange([Package, Code, Position]), "\"1\"", "?dryRun=true");
+        var expected = await waited.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
+
+        using var answer = await client.PutRulesAsync(new DedupRulesChange([Package, Code, Position]), "\"1\"", "?dryRun=true&wait=0");
+        var trial = answer.StatusCode == HttpStatusCode.Accepted ? await answer.ReadAsync<DedupTrial>() : throw new InvalidOperationException($"{answer.StatusCode}");
+        using var strange = await stranger.GetAsync(answer.Headers.Location, TestContext.Current.CancellationToken);
+        while (trial.State is "queued" or "running")
+        {
+            trial = await client.GetAsync<DedupTrial>($"{answer.Headers.Location}");
+        }
+
+        Assert.Equal(("succeeded", HttpStatusCode.NotFound), (trial.State, strange.StatusCode));
+        Assert.Equal((3L, 3L), (trial.Progress.Findings, trial.Progress.Done));
+        Assert.Equal(expected, System.Text.Json.JsonSerializer.Serialize(trial.Preview, VulnCenterCalls.Json));
+        using var late = await client.DeleteAsync(answer.Headers.Location, TestContext.Current.CancellationToken);
+        Assert.Equal((HttpStatusCode.Conflict, "dedup.trial-finished"), (late.StatusCode, await late.CodeOfAsync()));
+    }
+
+    [Fact]
+    public async Task A_dry_run_can_be_cancelled_while_it_runs()
+    {
+        var (module, database) = await host.StartAloneAsync();
+        await using var _ = module;
+        using var client = await module.ClientAsync("rules-cancel", TestContext.Current.CancellationToken, "operator");
+        await client.ShowAsync(Sca("1.0.0"), Sca("1.0.0", manifest: "web/package-lock.json"));
+        await using var connection = new Npgsql.NpgsqlConnection(database);
+        await connection.OpenAsync(TestContext.Current.CancellationToken);
+        await using var holding = await connection.BeginTransactionAsync(TestContext.Current.CancellationToken);
+        await using (var hold = new Npgsql.NpgsqlCommand("lock table vuln_center.observation in access exclusive mode", connection))
+        {
+            await hold.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+        }
+
+        using var answer = await client.PutRulesAsync(new DedupRulesChange([Package, Code, Position]), "\"1\"", "?dryRun=true&wait=0");
+        var trial = await answer.ReadAsync<DedupTrial>();
+        while (trial.State == "queued")
+        {
+            trial = await client.GetAsync<DedupTrial>($"{answer.Headers.Location}");
+        }
+
+        using var cancelled = await client.DeleteAsync(answer.Headers.Location, TestContext.Current.CancellationToken);
+        while (trial.State == "running")
+        {
+            trial = await client.GetAsync<DedupTrial>($"{answer.Headers.Location}");
+        }
+
+        Assert.Equal((HttpStatusCode.Accepted, HttpStatusCode.OK, "cancelled"), (answer.StatusCode, cancelled.StatusCode, trial.State));
+        Assert.Null(trial.Preview);
+    }
+
+    [Fact]
     public async Task What_would_merge_stays_two_findings_and_the_one_first_seen_is_recognised()
     {
         const string tenant = "rules-merge";

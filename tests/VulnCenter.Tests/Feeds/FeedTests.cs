@@ -5,6 +5,7 @@ using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Tests.Dedup;
 using Wave16.VulnCenter.Tests.Groups;
 
 namespace Wave16.VulnCenter.Tests.Feeds;
@@ -322,19 +323,81 @@ public sealed class FeedTests(VulnCenterHost host) : IClassFixture<VulnCenterHos
     }
 
     [Fact]
-    public async Task A_chain_of_edges_of_any_length_is_one_cluster_and_falls_apart_where_it_is_cut()
+    public async Task A_feed_that_waits_for_a_long_import_holds_up_no_other_import()
     {
-        const string tenant = "chain";
+        const string tenant = "beside";
         using var client = await host.OperatorAsync(tenant);
-        await client.AliasesAsync("x", replace: false, [.. Enumerable.Range(1, 3_000).Select(i => $"X-{(i * 7919) % 3001:0000} X-{((i + 1) * 7919) % 3001:0000}")]);
+        var before = await client.ReportAsync(Service, "trivy", new Vulnerable("CVE-2026-0001", "a", "CVE-2026-0001"));
+        await using var connection = new Npgsql.NpgsqlConnection(host.Database);
+        await connection.OpenAsync(TestContext.Current.CancellationToken);
+        await using var import = await connection.BeginTransactionAsync(TestContext.Current.CancellationToken);
+        await using (var reading = new Npgsql.NpgsqlCommand(VulnCenter.Findings.SettlingLock.Shared, connection))
+        {
+            reading.Parameters.AddWithValue(tenant);
+            await reading.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+        }
+
+        using var feed = new StringContent(GroupCalls.Epss("2026-01-02", ("CVE-2026-0001", 0.5), ("CVE-2026-0002", 0.25)), Encoding.UTF8, "text/csv");
+        using var taken = await client.PutAsync(new Uri("/findings/feeds/epss?wait=0", UriKind.Relative), feed, TestContext.Current.CancellationToken);
+        var update = await taken.ReadAsync<FeedUpdate>();
+        while (update.State == "queued")
+        {
+            update = await client.GetFromJsonAsync<FeedUpdate>($"/findings/feeds/updates/{update.Id}", VulnCenterCalls.Json, TestContext.Current.CancellationToken) ?? update;
+        }
+
+        var meanwhile = await client.ReportAsync("shop-web", "trivy", new Vulnerable("CVE-2026-0002", "a", "CVE-2026-0002"));
+
+        update = await client.GetFromJsonAsync<FeedUpdate>($"/findings/feeds/updates/{update.Id}", VulnCenterCalls.Json, TestContext.Current.CancellationToken);
+        Assert.Equal(("running", 0L), (update?.State, update?.Progress.Done));
+        Assert.Equal([null, 0.25], await EpssAsync(client, [before[0], meanwhile[0]]));
+        await import.CommitAsync(TestContext.Current.CancellationToken);
+        while (update is { State: "running" })
+        {
+            update = await client.GetFromJsonAsync<FeedUpdate>($"/findings/feeds/updates/{update.Id}", VulnCenterCalls.Json, TestContext.Current.CancellationToken);
+        }
+
+        Assert.Equal("succeeded", update?.State);
+        Assert.Equal([0.5, 0.25], await EpssAsync(client, [before[0], meanwhile[0]]));
+    }
+
+    [Fact]
+    public async Task A_score_that_crosses_what_the_gate_asks_for_moves_the_finding_through_the_gate_and_others_get_no_version()
+    {
+        const string tenant = "epss-gate";
+        using var client = await host.OperatorAsync(tenant);
+        var findings = await client.ReportAsync(Service, "trivy", [.. Enumerable.Range(1, 4).Select(i => new Vulnerable($"CVE-2026-000{i}", "a", $"CVE-2026-000{i}"))]);
+        using (var policy = await client.SendAsync(HttpMethod.Put, "/findings/policies/gate", GatePolicy.Default with { Epss = 0.7 }, "*"))
+        {
+            Assert.True(policy.IsSuccessStatusCode, await policy.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+        }
+
+        await client.FeedAsync("epss", GroupCalls.Epss("2026-01-02", ("CVE-2026-0001", 0.7), ("CVE-2026-0002", 0.69999), ("CVE-2026-0003", 0.1), ("CVE-2026-0004", 0.9)));
+        Assert.Equal([true, false, false, true], await GatesAsync(client, findings));
+
+        await client.FeedAsync("epss", GroupCalls.Epss("2026-01-03", ("CVE-2026-0001", 0.6), ("CVE-2026-0002", 0.8), ("CVE-2026-0003", 0.2), ("CVE-2026-0004", 0.95)));
+        Assert.Equal([false, true, false, true], await GatesAsync(client, findings));
+        Assert.Equal([0.6, 0.8, 0.2, 0.95], await EpssAsync(client, findings));
+        var versions = await Task.WhenAll(findings.Select(async finding => (await client.FindingAsync(finding)).Finding.Version));
+        Assert.Equal([3L, 2L, 1L, 2L], versions);
+    }
+
+    [Theory]
+    [InlineData(100, 50)]
+    [InlineData(3_001, 1_500)]
+    public async Task A_chain_of_edges_is_one_cluster_up_to_the_limit_and_falls_apart_where_it_is_cut(int ids, int cut)
+    {
+        var tenant = $"chain-{ids}";
+        await using var module = await host.StartModuleAsync(settings: [new("VulnCenter:MaxAliasCluster", $"{ids}")]);
+        using var client = await module.ClientAsync(tenant, TestContext.Current.CancellationToken, "operator");
+        int At(int place) => place * 7919 % ids;
+        await client.AliasesAsync("x", replace: false, [.. Enumerable.Range(0, ids - 1).Select(i => $"X-{At(i):0000} X-{At(i + 1):0000}")]);
         Assert.Equal(1L, await host.ScalarAsync<long>("select count(distinct cluster) from vuln_center.alias_cluster where tenant = $1", tenant));
-        var middle = (1_500 * 7919) % 3001;
-        var next = (1_501 * 7919) % 3001;
 
-        await client.RemoveEdgeAsync($"X-{middle:0000}", $"X-{next:0000}");
+        await client.RemoveEdgeAsync($"X-{At(cut - 1):0000}", $"X-{At(cut):0000}");
 
-        Assert.Equal("1500 1501", await host.ScalarAsync<string>(
-            "select string_agg(n::text, ' ' order by n) from (select count(*) as n from vuln_center.alias_cluster where tenant = $1 group by cluster) sizes", tenant));
+        Assert.Equal(
+            $"{Math.Min(cut, ids - cut)} {Math.Max(cut, ids - cut)}", await host.ScalarAsync<string>(
+                "select string_agg(n::text, ' ' order by n) from (select count(*) as n from vuln_center.alias_cluster where tenant = $1 group by cluster) sizes", tenant));
     }
 
     private static async Task<Feed> FeedAsync(HttpClient client, string name) =>
@@ -349,6 +412,17 @@ public sealed class FeedTests(VulnCenterHost host) : IClassFixture<VulnCenterHos
         }
 
         return scores;
+    }
+
+    private static async Task<IReadOnlyList<bool>> GatesAsync(HttpClient client, IReadOnlyList<Guid> findings)
+    {
+        List<bool> gates = [];
+        foreach (var finding in findings)
+        {
+            gates.Add((await client.FindingAsync(finding)).Finding.Gate);
+        }
+
+        return gates;
     }
 
     private static async Task<IReadOnlyList<bool>> KevAsync(HttpClient client, IReadOnlyList<Guid> findings)

@@ -1,6 +1,8 @@
+using System.ComponentModel;
 using System.Security.Cryptography;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Mvc;
 using Microsoft.Net.Http.Headers;
 using Wave16.Platform.Http;
 using Wave16.ServiceDefaults;
@@ -27,6 +29,9 @@ internal static class ArtifactEndpoints
             .WithName("GetArtifact").WithSummary("An artifact's content")
             .WithDescription("Always as a download. ETag is the digest; ranges are served.")
             .Produces<Stream>(StatusCodes.Status200OK, "application/octet-stream").AllowLongLived();
+        artifacts.MapDelete("/{sha256}", RemoveAsync).RequireScope(VulnCenterScopes.Change)
+            .WithName("RemoveArtifact").WithSummary("Take an artifact off the finding")
+            .WithDescription("Its content goes with the last finding that refers to it. What is evidence in the finding's history stays.");
     }
 
     private static async Task<IResult> AttachAsync(Guid id, Caller caller, ArtifactUpload upload, ArtifactStore store, HttpContext http, CancellationToken cancellation)
@@ -60,6 +65,8 @@ internal static class ArtifactEndpoints
         {
             Attaching.Attached { Any: true } attached => ETagResult.Created($"/findings/{id:D}/artifacts", attached.List, attached.List.Version),
             Attaching.Attached attached => ETagResult.Ok(attached.List, attached.List.Version),
+            Attaching.OverQuota full => new Refusal(
+                ArtifactProblems.OverQuota, $"The tenant's artifacts have {full.Used} bytes already, and may have {full.Limit} (VulnCenter:MaxTenantArtifactBytes).").ToResult(),
             Attaching.TooMany => new Refusal(ArtifactProblems.TooMany, $"A finding has at most {ArtifactStore.Most} artifacts.").ToResult(),
             _ => NotFound(id),
         };
@@ -87,6 +94,26 @@ internal static class ArtifactEndpoints
         return TypedResults.Stream(
             store.Open(caller.Tenant, digest, size), artifact.MediaType, artifact.Name ?? artifact.Sha256, artifact.AttachedAt,
             new EntityTagHeaderValue($"\"{artifact.Sha256}\""), enableRangeProcessing: true);
+    }
+
+    private static async Task<Results<ETagResult<ArtifactList>, RefusalResult>> RemoveAsync(
+        Guid id, string sha256, [FromQuery(Name = "reason"), Description("For the finding's history, 1 to 2,000 characters.")] string? reason,
+        Caller caller, ArtifactRemoval removal, ArtifactStore store, CancellationToken cancellation)
+    {
+        if (reason is null || !ArtifactRules.IsNote(reason))
+        {
+            return new Refusal(ProblemCodes.Invalid.Code, "The request is not valid.", [FieldError.Query("reason", ArtifactRules.NoteReason)]).ToResult();
+        }
+
+        var removing = ArtifactRules.Digest(sha256) is { } digest
+            ? await removal.RemoveAsync(caller.Tenant, id, digest, caller.Subject, reason, cancellation)
+            : new Removing.NoArtifact();
+        return removing switch
+        {
+            Removing.Removed when await store.ListAsync(caller.Tenant, id, cancellation) is { } left => ETagResult.Ok(left, left.Version),
+            Removing.IsEvidence => new Refusal(ArtifactProblems.IsEvidence, "The finding's history names it as the evidence for a change of status.").ToResult(),
+            _ => new Refusal(ProblemCodes.NotFound.Code, "The finding has no such artifact.").ToResult(),
+        };
     }
 
     private static async Task<byte[]> ReadAsync(HttpRequest request, CancellationToken cancellation)

@@ -10,6 +10,8 @@ internal static class ArtifactProblems
     public const string TypeNotAllowed = "artifact.type-not-allowed";
     public const string TypeMismatch = "artifact.type-mismatch";
     public const string TooMany = "artifact.too-many";
+    public const string OverQuota = "artifact.over-quota";
+    public const string IsEvidence = "artifact.is-evidence";
     public const string Elsewhere = "artifact.elsewhere";
 
     public static readonly ProblemCode[] All =
@@ -19,6 +21,8 @@ internal static class ArtifactProblems
         new(TypeNotAllowed, 415, "The artifact's type is not taken"),
         new(TypeMismatch, 422, "The artifact is not what its type says"),
         new(TooMany, 409, "The finding has as many artifacts as it may have"),
+        new(OverQuota, 409, "The tenant's artifacts take up as much as they may"),
+        new(IsEvidence, 409, "The artifact is evidence"),
         new(Elsewhere, 404, "The artifact is kept elsewhere"),
     ];
 }

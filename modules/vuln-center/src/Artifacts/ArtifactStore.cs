@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Microsoft.Extensions.Options;
 using Npgsql;
 using NpgsqlTypes;
 using Wave16.Platform.Store;
@@ -15,6 +16,9 @@ internal abstract record Attaching
     public sealed record NoFinding : Attaching;
 
     public sealed record TooMany : Attaching;
+
+    /// <param name="Used">Bytes of the tenant, without what was sent.</param>
+    public sealed record OverQuota(long Used, long Limit) : Attaching;
 }
 
 /// <summary>What the audit log says of artifacts: no names, since people's are in them.</summary>
@@ -29,6 +33,7 @@ internal sealed record AuditedArtifact(string Sha256, string MediaType, long? Si
 internal sealed class ArtifactStore(
     [FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database,
     [FromKeyedServices(VulnCenterModule.ModuleName)] SaveTail tail,
+    IOptions<ArtifactOptions> options,
     TimeProvider clock)
 {
     /// <summary>Artifacts of one finding.</summary>
@@ -63,9 +68,21 @@ internal sealed class ArtifactStore(
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         var now = clock.GetUtcNow().ToUniversalTime();
+        var limit = options.Value.MaxTenantArtifactBytes;
+        var stored = 0L;
         foreach (var artifact in distinct)
         {
-            await StoreAsync(connection, tenant, artifact, now, cancellation);
+            if (await ReserveAsync(connection, tenant, artifact, now, cancellation))
+            {
+                // Before the content is written: what is refused leaves no trace in the table.
+                stored += artifact.Size ?? 0;
+                if (await ArtifactQuota.UsedAsync(connection, tenant, cancellation) is var used && used + stored > limit)
+                {
+                    return new Attaching.OverQuota(used, limit);
+                }
+
+                await WriteAsync(connection, tenant, artifact, cancellation);
+            }
         }
 
         if (await LockAsync(connection, tenant, finding, cancellation) is not { } state)
@@ -88,6 +105,11 @@ internal sealed class ArtifactStore(
 
         await SaveAsync(connection, tenant, finding, state, wanted, actor, now, cancellation);
         var list = await ListAsync(connection, tenant, finding, state.Version + 1, cancellation);
+        if (stored > 0 && await ArtifactQuota.AddAsync(connection, tenant, stored, cancellation) is var total && total > limit)
+        {
+            return new Attaching.OverQuota(total - stored, limit);
+        }
+
         await transaction.CommitAsync(cancellation);
         return new Attaching.Attached(list, Any: true);
     }
@@ -117,23 +139,30 @@ internal sealed class ArtifactStore(
 
     public ArtifactContent Open(string tenant, byte[] sha256, long size) => new(database, tenant, sha256, size);
 
-    private static async Task StoreAsync(NpgsqlConnection connection, string tenant, NewArtifact artifact, DateTimeOffset now, CancellationToken cancellation)
+    /// <summary>Makes sure that the content's row is there until the end of the transaction: nobody removes it before it is referred to.</summary>
+    /// <returns>Whether the content has to be written.</returns>
+    private static async Task<bool> ReserveAsync(NpgsqlConnection connection, string tenant, NewArtifact artifact, DateTimeOffset now, CancellationToken cancellation)
     {
-        if (artifact.Content is not { } content || artifact.Size is not { } size)
+        if (artifact.Content is null || artifact.Size is not { } size)
         {
-            return;
+            return false;
         }
 
-        await using var command = new NpgsqlCommand("insert into vuln_center.artifact (tenant, sha256, size, stored_at) values ($1, $2, $3, $4) on conflict do nothing", connection);
+        await using var command = new NpgsqlCommand("""
+            insert into vuln_center.artifact as known (tenant, sha256, size, stored_at) values ($1, $2, $3, $4)
+            on conflict (tenant, sha256) do update set stored_at = known.stored_at
+            returning xmax = 0
+            """, connection);
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
         command.Parameters.Add(new NpgsqlParameter<byte[]> { TypedValue = artifact.Sha256 });
         command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = size });
         command.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = now });
-        if (await command.ExecuteNonQueryAsync(cancellation) == 0)
-        {
-            return;
-        }
+        return await command.ExecuteScalarAsync(cancellation) is true;
+    }
 
+    private static async Task WriteAsync(NpgsqlConnection connection, string tenant, NewArtifact artifact, CancellationToken cancellation)
+    {
+        var content = artifact.Content ?? throw new InvalidOperationException("A reference has no content to write.");
         content.Position = 0;
         var buffer = new byte[ArtifactContent.ChunkBytes];
         await using var copy = await connection.BeginBinaryImportAsync("copy vuln_center.artifact_chunk (tenant, sha256, ordinal, content) from stdin (format binary)", cancellation);

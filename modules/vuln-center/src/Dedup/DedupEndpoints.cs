@@ -29,8 +29,12 @@ internal static class DedupEndpoints
             .WithName("GetDedupRules").WithSummary("How findings of a source are recognised");
         findings.MapPut("/dedup-rules/{source}", PutRulesAsync).RequireScope(VulnCenterScopes.Rules).AllowLongLived()
             .WithName("PutDedupRules").WithSummary("Change how findings of a source are recognised, or see what a change would do")
-            .WithDescription("Needs If-Match with the rules' ETag. dryRun=true answers what would split and what would merge, and changes nothing.")
-            .Produces<DedupRules>().Produces<DedupPreview>();
+            .WithDescription("Needs If-Match with the rules' ETag. dryRun=true answers what would split and what would merge, and changes nothing; 202 and where to ask when that takes longer than the wait.")
+            .Produces<DedupRules>().Produces<DedupPreview>().Produces<DedupTrial>(StatusCodes.Status202Accepted);
+        findings.MapGet("/dedup-rules/trials/{id:guid}", GetTrialAsync).RequireScope(VulnCenterScopes.Read)
+            .WithName("GetDedupTrial").WithSummary("Progress and result of a dry run of rules");
+        findings.MapDelete("/dedup-rules/trials/{id:guid}", CancelTrialAsync).RequireScope(VulnCenterScopes.Rules)
+            .WithName("CancelDedupTrial").WithSummary("Cancel a dry run that has not finished");
         findings.MapPost("/{id:guid}/unmerge", UnmergeAsync).RequireScope(VulnCenterScopes.Change).WithIdempotency()
             .WithName("UnmergeFinding").WithSummary("Split observations from a finding, for good")
             .WithDescription("They become a finding of their own, which is never one with this again. Needs If-Match with the finding's ETag.");
@@ -49,12 +53,18 @@ internal static class DedupEndpoints
         BadSource(source) is { } refusal ? refusal : await AnswerAsync(caller.Tenant, source, rules, cancellation);
 
     private static async Task<IResult> PutRulesAsync(
-        string source, DedupRulesChange change, IfMatch ifMatch, Caller caller, RuleChanges rules, CancellationToken cancellation,
-        [FromQuery(Name = "dryRun"), Description("true: say what would split and what would merge, and change nothing.")] bool dryRun = false)
+        string source, DedupRulesChange change, IfMatch ifMatch, Caller caller, RuleChanges rules, Trials trials, CancellationToken cancellation,
+        [FromQuery(Name = "dryRun"), Description("true: say what would split and what would merge, and change nothing.")] bool dryRun = false,
+        [FromQuery(Name = "wait"), Description("dryRun: seconds to wait for its end before answering 202; 20 unless given.")] int? wait = null)
     {
         if (BadSource(source) is { } refusal)
         {
             return refusal;
+        }
+
+        if (wait is < 0 or > 120)
+        {
+            return new Refusal(ProblemCodes.Invalid.Code, "The request is not valid.", [FieldError.Query("wait", "must be 0 to 120 seconds")]).ToResult();
         }
 
         if (RuleChecks.Errors(change) is { Count: > 0 } errors)
@@ -64,8 +74,14 @@ internal static class DedupEndpoints
 
         if (dryRun)
         {
-            var (preview, refused) = await rules.TryAsync(caller.Tenant, source, ifMatch, change.Keys, cancellation);
-            return refused is null ? TypedResults.Ok(preview) : refused.ToResult();
+            var (trial, refused) = await trials.StartAsync(caller.Tenant, caller.Subject, source, ifMatch, change.Keys, wait, cancellation);
+            return trial switch
+            {
+                null => (refused ?? throw new InvalidOperationException("A trial that was not made has a reason.")).ToResult(),
+                { Preview: { } preview } => TypedResults.Ok(preview),
+                { State: "failed" } => new Refusal(ProblemCodes.PreconditionFailed.Code, trial.Problem ?? "The dry run failed.").ToResult(),
+                _ => TypedResults.Accepted($"/findings/dedup-rules/trials/{trial.Id:D}", trial),
+            };
         }
 
         return await rules.ChangeAsync(caller.Tenant, caller.Subject, source, ifMatch, change.Keys, cancellation) is { } stale
@@ -78,6 +94,19 @@ internal static class DedupEndpoints
         var found = await rules.FindAsync(tenant, source, cancellation);
         return ETagResult.Ok(found, found.Version);
     }
+
+    private static async Task<Results<Ok<DedupTrial>, RefusalResult>> GetTrialAsync(Guid id, Caller caller, Trials trials, CancellationToken cancellation) =>
+        await trials.FindAsync(caller.Tenant, id, cancellation) is { } trial ? TypedResults.Ok(trial) : NoTrial(id);
+
+    private static async Task<Results<Ok<DedupTrial>, RefusalResult>> CancelTrialAsync(Guid id, Caller caller, Trials trials, CancellationToken cancellation) =>
+        await trials.CancelAsync(caller.Tenant, id, cancellation) switch
+        {
+            null => NoTrial(id),
+            { State: "succeeded" or "failed" } trial => new Refusal(FindingProblems.TrialFinished, $"The dry run has {trial.State}.").ToResult(),
+            var trial => TypedResults.Ok(trial),
+        };
+
+    private static RefusalResult NoTrial(Guid id) => new Refusal(ProblemCodes.NotFound.Code, $"There is no dry run {id}.").ToResult();
 
     private static async Task<Results<ETagResult<Unmerged>, RefusalResult>> UnmergeAsync(
         Guid id, UnmergeRequest request, IfMatch ifMatch, CommandId command, Caller caller, Unmerging unmerging, CancellationToken cancellation)

@@ -23,6 +23,12 @@ internal sealed class Rekeying(NpgsqlConnection connection, SourceScope scope, S
     private readonly List<(Guid Finding, DateTimeOffset Seen, DedupKey Key)> _claims = [];
     private readonly List<PlannedPart> _parts = [];
 
+    /// <summary>It is not applied afterwards: what only that needs is not written.</summary>
+    public bool Looks { get; init; }
+
+    /// <summary>Told how many findings more have been looked at, batch by batch.</summary>
+    public Func<long, Task> Progress { get; init; } = _ => Task.CompletedTask;
+
     private sealed record Source(Guid Finding, DateTimeOffset Seen, Guid Observation, Guid Scan, string Pointer, Sha256Digest Payload, string? Identity);
 
     /// <param name="Keeps">It is known by the keys it has, besides what is claimed for it.</param>
@@ -38,8 +44,8 @@ internal sealed class Rekeying(NpgsqlConnection connection, SourceScope scope, S
         await connection.ExecuteAsync(RekeySql.Tables, cancellation);
         var added = await KeepApartAsync(cancellation);
         var kinds = Enum.GetValues<FindingKind>().Where(kind => Signature(from, kind) != Signature(to, kind)).Select(kind => (short)kind).ToArray();
-        Progress? current = null;
-        long findings = 0, unknown = 0;
+        Gathered? current = null;
+        long findings = 0, unknown = 0, told = 0;
         await foreach (var rows in connection.BatchesAsync("rekey_observations", RekeySql.Observations, Read, cancellation, scope.Tenant, scope.Service, scope.Source, kinds))
         {
             foreach (var row in rows)
@@ -47,21 +53,27 @@ internal sealed class Rekeying(NpgsqlConnection connection, SourceScope scope, S
                 if (current is null || current.Finding != row.Finding)
                 {
                     End(current);
-                    current = new Progress(row.Finding, row.Seen);
+                    current = new Gathered(row.Finding, row.Seen);
                 }
 
                 Add(current, row);
             }
 
             await FlushAsync(BatchSize, cancellation);
+            if (findings - told >= BatchSize / 2)
+            {
+                await Progress(findings - told);
+                told = findings;
+            }
         }
 
         End(current);
+        await Progress(findings - told);
         await FlushAsync(1, cancellation);
         await connection.ExecuteAsync(RekeySql.Analyze, cancellation);
         return (new RekeyCounts(findings, unknown), added);
 
-        void End(Progress? ended)
+        void End(Gathered? ended)
         {
             if (ended is null)
             {
@@ -70,7 +82,7 @@ internal sealed class Rekeying(NpgsqlConnection connection, SourceScope scope, S
 
             var keeps = ended.HasUnknown || ended.Then.Groups == 0;
             _findings.Add(new PlannedFinding(ended.Finding, ended.Seen, keeps, ended.Stays));
-            _claims.AddRange(ended.Then.FirstKeys.Select(key => (ended.Finding, ended.Seen, key)));
+            _claims.AddRange(ended.Then.FirstKeys.Where(key => !Looks || key.Ordinal == 0).Select(key => (ended.Finding, ended.Seen, key)));
             _parts.AddRange(ended.Splits ? ended.First : []);
             findings++;
             unknown += keeps ? 1 : 0;
@@ -131,7 +143,7 @@ internal sealed class Rekeying(NpgsqlConnection connection, SourceScope scope, S
         return [.. pairs.SelectMany(pair => Separations.Separate(traits.GetValueOrDefault(pair.Finding) ?? [], traits.GetValueOrDefault(pair.Other) ?? [], to, refinements) ?? [])];
     }
 
-    private void Add(Progress finding, Source row)
+    private void Add(Gathered finding, Source row)
     {
         if (row.Identity is null)
         {
@@ -230,7 +242,7 @@ internal sealed class Rekeying(NpgsqlConnection connection, SourceScope scope, S
         '\n', rules.Keys.Where(key => key.Kinds.Contains(kind)).Select(key => $"{key.Name} {key.IsFallback} {string.Join(' ', key.Fields)}"));
 
     /// <summary>A finding while its observations are read.</summary>
-    private sealed class Progress(Guid finding, DateTimeOffset seen)
+    private sealed class Gathered(Guid finding, DateTimeOffset seen)
     {
         public Guid Finding { get; } = finding;
 

@@ -1,4 +1,3 @@
-using System.Data;
 using System.Text.Json;
 using Npgsql;
 using NpgsqlTypes;
@@ -9,15 +8,13 @@ using Wave16.VulnCenter.Contracts;
 
 namespace Wave16.VulnCenter.Dedup;
 
-/// <summary>Reads, tries and changes the rules of sources.</summary>
+/// <summary>Reads and changes the rules of sources.</summary>
 internal sealed class RuleChanges(
     [FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database,
     [FromKeyedServices(VulnCenterModule.ModuleName)] Jobs jobs,
     [FromKeyedServices(VulnCenterModule.ModuleName)] SetSave tail,
     TimeProvider clock)
 {
-    private const int Listed = 100;
-
     // Small ones are done by then, and the answer says so.
     private static readonly TimeSpan WaitForJob = TimeSpan.FromSeconds(5);
 
@@ -113,42 +110,5 @@ internal sealed class RuleChanges(
         jobs.Wake();
         await jobs.WaitAsync(tenant, job, WaitForJob, cancellation);
         return null;
-    }
-
-    /// <summary>What the keys would do to the findings there are, all in one snapshot. Nothing is written but temporary tables.</summary>
-    public async Task<(DedupPreview? Preview, Refusal? Refusal)> TryAsync(
-        string tenant, string source, IfMatch ifMatch, IReadOnlyList<DedupKeyRule> keys, CancellationToken cancellation)
-    {
-        await using var connection = await database.OpenAsync(cancellation);
-        await using var transaction = await connection.BeginTransactionAsync(IsolationLevel.RepeatableRead, cancellation);
-        var current = await RuleSets.CurrentAsync(connection, tenant, source, cancellation);
-        if (ifMatch.Check(current.Version) is { } stale)
-        {
-            return (null, stale);
-        }
-
-        var preview = new DedupPreview(source, current.Version, 0, 0, 0, 0, [], []);
-        foreach (var service in await RekeyJob.ServicesAsync(connection, tenant, source, cancellation))
-        {
-            var scope = new SourceScope(tenant, service, source);
-            var (_, keyed, _) = await FindingKeys.VersionsAsync(connection, scope, cancellation);
-            var rekeying = new Rekeying(
-                connection, scope, await RuleSets.FindAsync(connection, tenant, source, keyed, cancellation), RuleSets.Of(source, current.Version + 1, keys),
-                await Refinements.LoadAsync(connection, tenant, service, source, cancellation));
-            var (counts, _) = await rekeying.PlanAsync(cancellation);
-            var (splits, firstSplits) = await rekeying.SplitsAsync(cancellation);
-            var (merges, firstMerges) = await rekeying.MergesAsync(cancellation);
-            preview = preview with
-            {
-                Findings = preview.Findings + counts.Findings,
-                Unknown = preview.Unknown + counts.Unknown,
-                Splits = preview.Splits + splits,
-                Merges = preview.Merges + merges,
-                SplitFindings = [.. preview.SplitFindings.Concat(firstSplits).Take(Listed)],
-                MergedFindings = [.. preview.MergedFindings.Concat(firstMerges).Take(Listed)],
-            };
-        }
-
-        return (preview, null);
     }
 }

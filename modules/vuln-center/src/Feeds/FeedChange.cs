@@ -7,7 +7,8 @@ using Wave16.VulnCenter.Imports.Formats;
 namespace Wave16.VulnCenter.Feeds;
 
 /// <param name="Ids">Whose findings may be affected; null: everybody's.</param>
-internal sealed record FeedApplied(long Added, long Changed, long Removed, long Ignored, IReadOnlyList<string>? Ids);
+/// <param name="Unjoined">Edges that are kept and join nothing.</param>
+internal sealed record FeedApplied(long Added, long Changed, long Removed, long Ignored, IReadOnlyList<string>? Ids, long Unjoined = 0);
 
 /// <summary>A feed as it is held, or as it was before anything was sent.</summary>
 internal sealed record FeedHeld(
@@ -201,7 +202,7 @@ internal sealed class KevChange(bool json) : FeedChange
 /// <param name="source">Whose edges these are; null: each names its own.</param>
 /// <param name="replace">Edges of that source that are stated no more go.</param>
 /// <param name="force">Edges that people removed come back.</param>
-internal sealed class AliasesChange(string? source, bool replace, bool force) : FeedChange
+internal sealed class AliasesChange(AliasClusters clusters, string? source, bool replace, bool force) : FeedChange
 {
     private readonly AliasFeed _feed = new(source);
 
@@ -233,8 +234,7 @@ internal sealed class AliasesChange(string? source, bool replace, bool force) : 
 
     public override async Task<FeedApplied> ApplyAsync(NpgsqlConnection connection, string tenant, DateTimeOffset now, CancellationToken cancellation)
     {
-        await ExecuteAsync(connection, AliasClusters.Lock, cancellation, new NpgsqlParameter<string> { TypedValue = tenant });
-        await ExecuteAsync(connection, FeedSql.Touched, cancellation);
+        var statement = await AliasClusters.BeginAsync(connection, tenant, cancellation);
         if (force)
         {
             await ExecuteAsync(connection, FeedSql.ForgetVetoes, cancellation, new NpgsqlParameter<string> { TypedValue = tenant });
@@ -243,15 +243,18 @@ internal sealed class AliasesChange(string? source, bool replace, bool force) : 
         FeedApplied applied;
         await using (var command = Command(
             connection, FeedSql.ApplyAliases, new NpgsqlParameter<string> { TypedValue = tenant }, new NpgsqlParameter<bool> { TypedValue = replace },
-            new NpgsqlParameter<string> { TypedValue = source ?? "" }, new NpgsqlParameter<DateTimeOffset> { TypedValue = now }))
+            new NpgsqlParameter<string> { TypedValue = source ?? "" }, new NpgsqlParameter<DateTimeOffset> { TypedValue = now }, new NpgsqlParameter<long> { TypedValue = statement }))
         {
             applied = await AppliedAsync(command, _feed.Ignored, cancellation);
         }
 
-        return applied with { Ids = (await AliasClusters.RecomputeAsync(connection, tenant, cancellation)).Ids };
+        var change = await clusters.RecomputeAsync(connection, tenant, statement, removed: applied.Removed > 0, cancellation);
+        return applied with { Ids = change.Ids, Unjoined = change.Unjoined };
     }
 
-    public override async Task<long> CountAsync(NpgsqlConnection connection, string tenant, CancellationToken cancellation)
+    public override Task<long> CountAsync(NpgsqlConnection connection, string tenant, CancellationToken cancellation) => CountEdgesAsync(connection, tenant, cancellation);
+
+    public static async Task<long> CountEdgesAsync(NpgsqlConnection connection, string tenant, CancellationToken cancellation)
     {
         await using var command = Command(connection, FeedSql.CountAliases, new NpgsqlParameter<string> { TypedValue = tenant });
         return (long)(await command.ExecuteScalarAsync(cancellation) ?? 0L);

@@ -56,7 +56,7 @@ internal static class FeedEndpoints
         await feeds.FindAsync(caller.Tenant, name, cancellation) is { } feed ? ETagResult.Ok(feed, feed.Version) : NotFound($"There is no feed {name}.");
 
     private static async Task<IResult> PutAsync(
-        string name, [AsParameters] FeedQuery query, Caller caller, ImportIntake intake, FeedIntake feeds, FeedQueries updates, HttpContext http, CancellationToken cancellation)
+        string name, [AsParameters] FeedQuery query, Caller caller, ImportIntake intake, FeedIntake feeds, FeedQueries updates, HttpContext http, AliasClusters clusters, CancellationToken cancellation)
     {
         if (!FeedNames.All.Contains(name, StringComparer.Ordinal))
         {
@@ -74,7 +74,7 @@ internal static class FeedEndpoints
         {
             FeedNames.Epss => new EpssChange(),
             FeedNames.Kev => new KevChange(await StartsAsJsonAsync(spool.Content, cancellation)),
-            _ => new AliasesChange(query.Source, query.Replace == true, query.Force == true),
+            _ => new AliasesChange(clusters, query.Source, query.Replace == true, query.Force == true),
         };
         spool.Content.Position = 0;
         var (taken, refusal) = await feeds.TakeAsync(caller.Tenant, caller.Subject, name, change, spool.Content, spool.Digest, query.Force == true, cancellation);

@@ -12,7 +12,7 @@ namespace Wave16.VulnCenter.Feeds;
 /// <summary>What the audit log says of a change of a feed.</summary>
 /// <param name="Digest">SHA-256 of what was sent; null for an edge that was removed by itself.</param>
 /// <param name="Edge">The edge that was removed.</param>
-internal sealed record FeedAudit(string? AsOf, string? Digest, long Entries, long Added, long Changed, long Removed, bool Forced, string? Edge, string? Reason);
+internal sealed record FeedAudit(string? AsOf, string? Digest, long Entries, long Added, long Changed, long Removed, long Unjoined, bool Forced, string? Edge, string? Reason);
 
 /// <summary>The feed after a request, and the job that makes findings agree with it; no job when there is nothing to do.</summary>
 internal sealed record FeedTaken(long Version, Guid? Job, FeedApplied Applied);
@@ -22,6 +22,8 @@ internal sealed class FeedIntake(
     [FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database,
     [FromKeyedServices(VulnCenterModule.ModuleName)] Jobs jobs,
     [FromKeyedServices(VulnCenterModule.ModuleName)] SetSave tail,
+    AliasClusters clusters,
+    VulnCenterMetrics metrics,
     TimeProvider clock) : IDisposable
 {
     private static readonly FeedApplied Nothing = new(0, 0, 0, 0, []);
@@ -87,7 +89,7 @@ internal sealed class FeedIntake(
 
         var entries = await change.CountAsync(connection, tenant, cancellation);
         var after = held with { Version = held.Version + 1, AsOf = change.AsOf, Digest = digest, Entries = entries, At = now, Actor = actor };
-        var audit = new FeedAudit(after.AsOf, Convert.ToHexStringLower(digest), entries, applied.Added, applied.Changed, applied.Removed, force, Edge: null, Reason: null);
+        var audit = new FeedAudit(after.AsOf, Convert.ToHexStringLower(digest), entries, applied.Added, applied.Changed, applied.Removed, applied.Unjoined, force, Edge: null, Reason: null);
         return (await SaveAsync(connection, transaction, tenant, held, after, applied, "feed.replaced", audit, cancellation), null);
     }
 
@@ -99,8 +101,7 @@ internal sealed class FeedIntake(
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         var held = await LockAsync(connection, tenant, FeedNames.Aliases, cancellation);
-        await ExecuteAsync(connection, AliasClusters.Lock, cancellation, new NpgsqlParameter<string> { TypedValue = tenant });
-        await ExecuteAsync(connection, FeedSql.Touched, cancellation);
+        var statement = await AliasClusters.BeginAsync(connection, tenant, cancellation);
         var now = clock.GetUtcNow().ToUniversalTime();
         long removed;
         await using (var command = new NpgsqlCommand(FeedSql.RemoveEdge, connection))
@@ -120,10 +121,10 @@ internal sealed class FeedIntake(
             return null;
         }
 
-        var changed = await AliasClusters.RecomputeAsync(connection, tenant, cancellation);
-        var after = held with { Version = held.Version + 1, Entries = await new AliasesChange(null, replace: false, force: false).CountAsync(connection, tenant, cancellation), At = now, Actor = actor };
-        var audit = new FeedAudit(held.AsOf, Digest: null, after.Entries, 0, 0, removed, Forced: false, $"{first} {second} {source ?? "*"}", reason);
-        return await SaveAsync(connection, transaction, tenant, held, after, new FeedApplied(0, 0, removed, 0, changed.Ids), "feed.edge-removed", audit, cancellation);
+        var changed = await clusters.RecomputeAsync(connection, tenant, statement, removed: true, cancellation);
+        var after = held with { Version = held.Version + 1, Entries = await AliasesChange.CountEdgesAsync(connection, tenant, cancellation), At = now, Actor = actor };
+        var audit = new FeedAudit(held.AsOf, Digest: null, after.Entries, 0, 0, removed, changed.Unjoined, Forced: false, $"{first} {second} {source ?? "*"}", reason);
+        return await SaveAsync(connection, transaction, tenant, held, after, new FeedApplied(0, 0, removed, 0, changed.Ids, changed.Unjoined), "feed.edge-removed", audit, cancellation);
     }
 
     /// <summary>Nothing changed; what an earlier job did not finish is begun again.</summary>
@@ -191,6 +192,7 @@ internal sealed class FeedIntake(
 
         await transaction.CommitAsync(cancellation);
         jobs.Wake();
+        metrics.AliasesUnjoined(applied.Unjoined);
         return new FeedTaken(after.Version, job, applied);
     }
 
@@ -198,7 +200,7 @@ internal sealed class FeedIntake(
         NpgsqlConnection connection, string tenant, string actor, string name, long version, FeedApplied applied, CancellationToken cancellation)
     {
         var id = Guid.CreateVersion7();
-        var arguments = new FeedArguments(name, version, applied.Ids, applied.Added, applied.Changed, applied.Removed, applied.Ignored);
+        var arguments = new FeedArguments(name, version, applied.Ids, applied.Added, applied.Changed, applied.Removed, applied.Ignored, applied.Unjoined);
         await jobs.EnqueueAsync(connection, NewJob.Of(tenant, id, FeedJob.KindName, arguments, VulnCenterJson.Default.FeedArguments, actor), cancellation);
         return id;
     }

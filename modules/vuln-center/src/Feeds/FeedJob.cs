@@ -11,34 +11,48 @@ namespace Wave16.VulnCenter.Feeds;
 
 /// <summary>What is left to do after a change of a feed, which is in its tables.</summary>
 /// <param name="Ids">Only findings that name one of these are affected; null: all may be.</param>
-internal sealed record FeedArguments(string Feed, long Version, IReadOnlyList<string>? Ids, long Added, long Changed, long Removed, long Ignored);
+internal sealed record FeedArguments(string Feed, long Version, IReadOnlyList<string>? Ids, long Added, long Changed, long Removed, long Ignored, long Unjoined = 0);
 
 /// <summary>
 /// Makes findings agree with the feeds, and groups with the aliases, in short transactions. It computes from what the tables
 /// hold when it comes to a finding, so an attempt that is cut short can be begun again, and two at once do no harm.
 /// </summary>
-internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database, Resettlement settlement, ServiceTurns turns) : IJobHandler<FeedArguments>
+internal sealed class FeedJob(
+    [FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database, Resettlement settlement, SettlingLock settling, ServiceTurns turns) : IJobHandler<FeedArguments>
 {
     public const string KindName = "feed";
+
+    /// <summary>Findings compared with the feeds at once. Nothing is locked meanwhile; of many the feeds are read once, not looked up for each.</summary>
+    private const int WindowSize = 20_000;
+
 
     /// <summary>Components of one transaction: their service is locked until it ends.</summary>
     private const int CellBatchSize = 1_000;
 
     public async Task<JobOutcome> RunAsync(JobContext job, FeedArguments arguments, CancellationToken cancellation)
     {
-        await ExecuteAsync(SettlingLock.Barrier, cancellation, Tenant(job));
+        await settling.WaitAsync(job.Tenant, cancellation);
         var naming = arguments.Ids is { } ids ? await NamingAsync(job.Tenant, ids, cancellation) : null;
         var progress = new FeedProgress(naming?.Count ?? await CountAsync(job.Tenant, cancellation), 0, 0, 0);
-        await foreach (var batch in BatchesAsync(job.Tenant, naming, cancellation))
+        await foreach (var window in WindowsAsync(job.Tenant, naming, cancellation))
         {
-            var changed = await SettleAsync(job, arguments, batch, cancellation);
-            progress = progress with { Done = progress.Done + batch.Length, Changed = progress.Changed + changed };
+            foreach (var differing in (await DifferingAsync(job, window, cancellation)).Chunk(Resettlement.BatchSize))
+            {
+                await SettleAsync(job, arguments, differing, cancellation);
+                progress = progress with { Changed = progress.Changed + differing.Length };
+                await job.ReportAsync(progress, VulnCenterJson.Default.FeedProgress, cancellation);
+            }
+
+            progress = progress with { Done = progress.Done + window.Length };
             await job.ReportAsync(progress, VulnCenterJson.Default.FeedProgress, cancellation);
         }
 
         if (arguments.Feed == FeedNames.Aliases)
         {
-            await foreach (var changed in naming is null ? RegroupAsync(job, cancellation) : RegroupAsync(job, naming, cancellation))
+            var cells = naming is null
+                ? await CellsAsync(job.Tenant, cancellation)
+                : [.. naming.Where(at => at.Cell is not null).Select(at => (at.Service, at.Cell.GetValueOrDefault())).Distinct()];
+            await foreach (var changed in RegroupAsync(job, cells, cancellation))
             {
                 progress = progress with { Groups = progress.Groups + changed };
                 await job.ReportAsync(progress, VulnCenterJson.Default.FeedProgress, cancellation);
@@ -50,7 +64,7 @@ internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] M
         return JobOutcome.Success(progress, VulnCenterJson.Default.FeedProgress);
     }
 
-    private async Task<int> SettleAsync(JobContext job, FeedArguments arguments, Guid[] batch, CancellationToken cancellation)
+    private async Task<IReadOnlyList<Guid>> DifferingAsync(JobContext job, Guid[] batch, CancellationToken cancellation)
     {
         List<Guid> differing = [];
         await using (var connection = await database.OpenAsync(cancellation))
@@ -63,21 +77,24 @@ internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] M
             }
         }
 
-        if (differing.Count > 0)
-        {
-            await settlement.SettleAsync(
-                job.Tenant, differing, job.CreatedBy, FormattableString.Invariant($"feed {arguments.Feed} {arguments.Version}"), connection => job.GuardAsync(connection, cancellation), cancellation);
-        }
-
-        return differing.Count;
+        return differing;
     }
 
-    private async IAsyncEnumerable<Guid[]> BatchesAsync(
+    private async Task SettleAsync(JobContext job, FeedArguments arguments, Guid[] differing, CancellationToken cancellation)
+    {
+        Task Guard(NpgsqlConnection connection) => job.GuardAsync(connection, cancellation);
+        if (await settlement.RateAsync(job.Tenant, differing, Guard, cancellation) is { Count: > 0 } judged)
+        {
+            await settlement.SettleAsync(job.Tenant, judged, job.CreatedBy, FormattableString.Invariant($"feed {arguments.Feed} {arguments.Version}"), Guard, cancellation);
+        }
+    }
+
+    private async IAsyncEnumerable<Guid[]> WindowsAsync(
         string tenant, IReadOnlyList<(Guid Finding, string Service, long? Cell)>? naming, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
     {
         if (naming is not null)
         {
-            foreach (var batch in naming.Select(at => at.Finding).Order().Chunk(Resettlement.BatchSize))
+            foreach (var batch in naming.Select(at => at.Finding).Order().Chunk(WindowSize))
             {
                 yield return batch;
             }
@@ -85,13 +102,13 @@ internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] M
             yield break;
         }
 
-        for (Guid? after = null; ;)
+        for (var after = Guid.Empty; ;)
         {
             List<Guid> batch = [];
             await using (var connection = await database.OpenAsync(cancellation))
             await using (var command = Command(
                 connection, FeedSql.NextFindings, new NpgsqlParameter<string> { TypedValue = tenant },
-                new NpgsqlParameter { Value = (object?)after ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid }, new NpgsqlParameter<int> { TypedValue = Resettlement.BatchSize }))
+                new NpgsqlParameter<Guid> { TypedValue = after }, new NpgsqlParameter<int> { TypedValue = WindowSize }))
             await using (var reader = await command.ExecuteReaderAsync(cancellation))
             {
                 while (await reader.ReadAsync(cancellation))
@@ -111,26 +128,13 @@ internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] M
     }
 
     private async IAsyncEnumerable<int> RegroupAsync(
-        JobContext job, IReadOnlyList<(Guid Finding, string Service, long? Cell)> naming, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
+        JobContext job, IReadOnlyList<(string Service, long Cell)> cells, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
     {
-        foreach (var service in naming.Where(at => at.Cell is not null).GroupBy(at => at.Service, at => at.Cell.GetValueOrDefault(), StringComparer.Ordinal))
+        foreach (var service in cells.GroupBy(at => at.Service, at => at.Cell, StringComparer.Ordinal))
         {
-            foreach (var batch in service.Distinct().Chunk(CellBatchSize))
+            foreach (var batch in service.Chunk(CellBatchSize))
             {
                 yield return await LockedAsync(job, service.Key, connection => GroupUpkeep.CellsAsync(connection, job.Tenant, service.Key, batch, cancellation), cancellation);
-            }
-        }
-    }
-
-    private async IAsyncEnumerable<int> RegroupAsync(JobContext job, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
-    {
-        foreach (var service in await ServicesAsync(job.Tenant, cancellation))
-        {
-            long? after = null;
-            while (await NextCellsAsync(job.Tenant, service, after, cancellation) is { Count: > 0 } cells)
-            {
-                yield return await LockedAsync(job, service, connection => GroupUpkeep.CellsAsync(connection, job.Tenant, service, cells, cancellation), cancellation);
-                after = cells[^1];
             }
         }
     }
@@ -174,31 +178,15 @@ internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] M
         return (long)(await command.ExecuteScalarAsync(cancellation) ?? 0L);
     }
 
-    private async Task<IReadOnlyList<string>> ServicesAsync(string tenant, CancellationToken cancellation)
+    private async Task<IReadOnlyList<(string Service, long Cell)>> CellsAsync(string tenant, CancellationToken cancellation)
     {
-        List<string> services = [];
+        List<(string, long)> cells = [];
         await using var connection = await database.OpenAsync(cancellation);
-        await using var command = Command(connection, GroupSql.Services, new NpgsqlParameter<string> { TypedValue = tenant });
+        await using var command = Command(connection, GroupSql.Cells, new NpgsqlParameter<string> { TypedValue = tenant });
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         while (await reader.ReadAsync(cancellation))
         {
-            services.Add(reader.GetString(0));
-        }
-
-        return services;
-    }
-
-    private async Task<IReadOnlyList<long>> NextCellsAsync(string tenant, string service, long? after, CancellationToken cancellation)
-    {
-        List<long> cells = [];
-        await using var connection = await database.OpenAsync(cancellation);
-        await using var command = Command(
-            connection, GroupSql.NextCells, new NpgsqlParameter<string> { TypedValue = tenant }, new NpgsqlParameter<string> { TypedValue = service },
-            new NpgsqlParameter { Value = (object?)after ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Bigint }, new NpgsqlParameter<int> { TypedValue = CellBatchSize });
-        await using var reader = await command.ExecuteReaderAsync(cancellation);
-        while (await reader.ReadAsync(cancellation))
-        {
-            cells.Add(reader.GetInt64(0));
+            cells.Add((reader.GetString(0), reader.GetInt64(1)));
         }
 
         return cells;

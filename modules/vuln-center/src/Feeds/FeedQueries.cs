@@ -63,11 +63,15 @@ internal sealed class FeedQueries(
             where c.tenant = $1 and c.id = $2 order by m.id collate "C" limit $3
             """,
             """
-            select e.a, e.b, e.source, e.since
-            from vuln_center.alias_cluster c
-            join vuln_center.alias_cluster m on m.tenant = c.tenant and m.cluster = c.cluster
-            join vuln_center.alias_edge e on e.tenant = c.tenant and e.a = m.id
-            where c.tenant = $1 and c.id = $2 order by e.a collate "C", e.b collate "C", e.source collate "C" limit $3
+            with member as materialized (
+              select m.id from vuln_center.alias_cluster c join vuln_center.alias_cluster m on m.tenant = c.tenant and m.cluster = c.cluster
+              where c.tenant = $1 and c.id = $2
+            ), edge as (
+              select e.* from member m join vuln_center.alias_edge e on e.tenant = $1 and e.a = m.id
+              union
+              select e.* from member m join vuln_center.alias_edge e on e.tenant = $1 and e.b = m.id and not e.joined
+            )
+            select a, b, source, since, joined from edge order by a collate "C", b collate "C", source collate "C" limit $3
             """,
         ])
         {
@@ -87,7 +91,7 @@ internal sealed class FeedQueries(
         await reader.NextResultAsync(cancellation);
         while (await reader.ReadAsync(cancellation))
         {
-            edges.Add(new AliasEdge(reader.GetString(0), reader.GetString(1), reader.GetString(2), reader.GetFieldValue<DateTimeOffset>(3)));
+            edges.Add(new AliasEdge(reader.GetString(0), reader.GetString(1), reader.GetString(2), reader.GetFieldValue<DateTimeOffset>(3), reader.GetBoolean(4)));
         }
 
         return new AliasEdges(id, cluster.Count == 0 ? [id] : cluster, edges);
@@ -95,7 +99,7 @@ internal sealed class FeedQueries(
 
     /// <summary>What there was nothing to do for.</summary>
     public static FeedUpdate Unchanged(string name, FeedTaken taken) =>
-        new(Id: null, name, taken.Version, "unchanged", taken.Applied.Added, taken.Applied.Changed, taken.Applied.Removed, taken.Applied.Ignored, None, Problem: null);
+        new(Id: null, name, taken.Version, "unchanged", taken.Applied.Added, taken.Applied.Changed, taken.Applied.Removed, taken.Applied.Ignored, None, Problem: null, taken.Applied.Unjoined);
 
     private async Task<FeedUpdate?> ViewAsync(Job? job, CancellationToken cancellation)
     {
@@ -116,6 +120,7 @@ internal sealed class FeedQueries(
         return new FeedUpdate(
             job.Id, change.Feed, change.Version, JsonNamingPolicy.KebabCaseLower.ConvertName(job.State.ToString()), change.Added, change.Changed, change.Removed, change.Ignored,
             progress.TryGetProperty("findings", out _) ? progress.Deserialize(VulnCenterJson.Default.FeedProgress) ?? None : None,
-            job.Problem?.Detail);
+            job.Problem?.Detail,
+            change.Unjoined);
     }
 }

@@ -85,8 +85,8 @@ internal static class FeedSql
           where $2 and e.tenant = $1 and e.source = $3 and not exists (select from stated n where n.a = e.a and n.b = e.b)
           returning e.a, e.b
         ), written as (
-          insert into vuln_center.alias_edge as e (tenant, a, b, source, since)
-          select $1, n.a, n.b, n.source, coalesce(n.since, $4) from stated n order by n.a, n.b, n.source
+          insert into vuln_center.alias_edge as e (tenant, a, b, source, since, statement)
+          select $1, n.a, n.b, n.source, coalesce(n.since, $4), $5 from stated n order by n.a, n.b, n.source
           on conflict (tenant, a, b, source) do nothing
           returning e.a, e.b
         ), touched as (
@@ -94,8 +94,6 @@ internal static class FeedSql
         )
         select (select count(*) from written), 0::bigint, (select count(*) from removed)
         """;
-
-    public const string Touched = "create temp table alias_touched (id text not null) on commit drop";
 
     public const string CountAliases = "select count(*) from vuln_center.alias_edge where tenant = $1";
 
@@ -125,9 +123,9 @@ internal static class FeedSql
         select count(*) from removed
         """;
 
-    /// <summary>Findings to look at, in id order, after one of them ($2, null: the first), at most $3.</summary>
+    /// <summary>Findings to look at, in id order, after one of them ($2), at most $3.</summary>
     public const string NextFindings = """
-        select id from vuln_center.finding where tenant = $1 and ($2::uuid is null or id > $2) and cardinality(identifiers) > 0 order by id limit $3
+        select id from vuln_center.finding where tenant = $1 and id > $2 and cardinality(identifiers) > 0 order by id limit $3
         """;
 
     /// <summary>Of the findings $2, those for which the feeds say something else than is written.</summary>
@@ -139,6 +137,7 @@ internal static class FeedSql
         ), {RiskSql.Of}
         select batch.id from batch left join risk on risk.id = batch.id
         where batch.epss is distinct from risk.epss or batch.kev <> coalesce(risk.kev, false)
+        order by batch.id
         """;
 
     public const string CountFindings = "select count(*) from vuln_center.finding where tenant = $1 and cardinality(identifiers) > 0";
@@ -160,7 +159,7 @@ internal static class FeedSql
 
     public const string AddStated = """
         with written as (
-          insert into vuln_center.alias_edge (tenant, a, b, source, since) select $1, a, b, $2, $3 from alias_stated order by a, b
+          insert into vuln_center.alias_edge (tenant, a, b, source, since, statement) select $1, a, b, $2, $3, $4 from alias_stated order by a, b
           on conflict do nothing
           returning a, b
         )

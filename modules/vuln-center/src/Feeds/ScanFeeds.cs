@@ -5,42 +5,45 @@ using Wave16.VulnCenter.Findings;
 namespace Wave16.VulnCenter.Feeds;
 
 /// <summary>What a merge does with the feeds, in its transaction: it holds them still while its findings are settled, and adds the aliases its report states.</summary>
-internal static class ScanFeeds
+internal sealed class ScanFeeds([FromKeyedServices(VulnCenterModule.ModuleName)] Jobs jobs, AliasClusters clusters)
 {
     /// <summary>Before EPSS and KEV are looked up for its findings.</summary>
-    public static async Task BeforeSettlingAsync(
-        NpgsqlConnection connection, Jobs jobs, string tenant, string source, DateTimeOffset now, CancellationToken cancellation)
+    /// <returns>Edges that are kept and join nothing.</returns>
+    public async Task<long> BeforeSettlingAsync(NpgsqlConnection connection, string tenant, string source, DateTimeOffset now, CancellationToken cancellation)
     {
         await ExecuteAsync(connection, SettlingLock.Shared, cancellation, Text(tenant));
-        await StateAliasesAsync(connection, jobs, tenant, source, now, cancellation);
+        return await StateAliasesAsync(connection, tenant, source, now, cancellation);
     }
 
-    private static async Task StateAliasesAsync(
-        NpgsqlConnection connection, Jobs jobs, string tenant, string source, DateTimeOffset now, CancellationToken cancellation)
+    private async Task<long> StateAliasesAsync(
+        NpgsqlConnection connection, string tenant, string source, DateTimeOffset now, CancellationToken cancellation)
     {
         await ExecuteAsync(connection, FeedSql.Stated, cancellation, Text(tenant), Text(source));
         await using (var any = new NpgsqlCommand("select exists (select from alias_stated)", connection))
         {
             if (await any.ExecuteScalarAsync(cancellation) is not true)
             {
-                return;
+                return 0;
             }
         }
 
-        await ExecuteAsync(connection, AliasClusters.Lock, cancellation, Text(tenant));
-        await ExecuteAsync(connection, FeedSql.Touched, cancellation);
-        await ExecuteAsync(connection, FeedSql.AddStated, cancellation, Text(tenant), Text(source), new NpgsqlParameter<DateTimeOffset> { TypedValue = now });
-        var changed = await AliasClusters.RecomputeAsync(connection, tenant, cancellation);
+        var statement = await AliasClusters.BeginAsync(connection, tenant, cancellation);
+        await ExecuteAsync(
+            connection, FeedSql.AddStated, cancellation,
+            Text(tenant), Text(source), new NpgsqlParameter<DateTimeOffset> { TypedValue = now }, new NpgsqlParameter<long> { TypedValue = statement });
+        var changed = await clusters.RecomputeAsync(connection, tenant, statement, removed: false, cancellation);
         if (changed.Count > 0)
         {
             // Findings of other services, and those of this one that the report did not change, name these ids too.
             await jobs.EnqueueAsync(
                 connection,
                 NewJob.Of(
-                    tenant, Guid.CreateVersion7(), FeedJob.KindName, new FeedArguments(FeedNames.Aliases, 0, changed.Ids, changed.Count, 0, 0, 0),
+                    tenant, Guid.CreateVersion7(), FeedJob.KindName, new FeedArguments(FeedNames.Aliases, 0, changed.Ids, changed.Count, 0, 0, 0, changed.Unjoined),
                     VulnCenterJson.Default.FeedArguments, $"system:{source}"),
                 cancellation);
         }
+
+        return changed.Unjoined;
     }
 
     private static NpgsqlParameter<string> Text(string value) => new() { TypedValue = value };

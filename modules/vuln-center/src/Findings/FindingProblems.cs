@@ -25,6 +25,7 @@ internal static class FindingProblems
     public const string FeedOlder = "feed.older";
     public const string FeedShrunk = "feed.shrunk";
     public const string FeedUpdateFinished = "feed.update-finished";
+    public const string TrialFinished = "dedup.trial-finished";
     public const string GroupKeptApart = "group.kept-apart";
     public const string GroupNotMember = "group.not-a-member";
 
@@ -50,6 +51,7 @@ internal static class FindingProblems
         new(FeedOlder, 409, "The feed is older than the one held"),
         new(FeedShrunk, 409, "The feed has lost most of its entries"),
         new(FeedUpdateFinished, 409, "The update is finished"),
+        new(TrialFinished, 409, "The trial is finished"),
         new(GroupKeptApart, 409, "The findings are kept apart"),
         new(GroupNotMember, 422, "The finding is not in the group"),
     ];

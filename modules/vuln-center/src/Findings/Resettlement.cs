@@ -5,6 +5,7 @@ using Npgsql;
 using NpgsqlTypes;
 using Wave16.Platform.Events;
 using Wave16.Platform.Store;
+using Wave16.VulnCenter.Feeds;
 using Wave16.VulnCenter.Policies;
 
 namespace Wave16.VulnCenter.Findings;
@@ -40,6 +41,29 @@ internal sealed class Resettlement(
         update vuln_center.finding f set epss = e.score from unnest($2::uuid[], $3::real[]) as e(id, score) where f.tenant = $1 and f.id = e.id
         """;
 
+    // The planner expects each batch to name most of a feed, and would read all of it, again for the next.
+    private const string LookUp = "select set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)";
+
+    private const string LockRows = "select from vuln_center.finding where tenant = $1 and id = any ($2) order by id for update";
+
+    /// <summary>Those for which only EPSS comes out differently, and clearly on the same side of what the gate asks for ($3), get it; the others are returned.</summary>
+    private const string Rate = $"""
+        with f as materialized (
+          select id, identifiers, epss, kev from vuln_center.finding where tenant = $1 and id = any ($2)
+        ), ids as (
+          select f.id, i.name from f, unnest(f.identifiers) as i(name)
+        ), {RiskSql.Of}, rated as materialized (
+          select f.id, risk.epss,
+                 f.kev = coalesce(risk.kev, false) and (
+                   $3 is null or greatest(coalesce(f.epss, 0), coalesce(risk.epss, 0)) < $3 - 1e-6 or least(coalesce(f.epss, 0), coalesce(risk.epss, 0)) > $3 + 1e-6) as only_epss
+          from f left join risk on risk.id = f.id
+          where f.epss is distinct from risk.epss or f.kev <> coalesce(risk.kev, false)
+        ), written as (
+          update vuln_center.finding u set epss = rated.epss from rated where u.tenant = $1 and u.id = rated.id and rated.only_epss
+        )
+        select id from rated where not only_epss
+        """;
+
     /// <param name="ids">Of findings, at most <see cref="BatchSize"/>.</param>
     /// <param name="why">For their history: <c>SLA policy 3</c>.</param>
     /// <param name="guard">Called last in the transaction.</param>
@@ -50,6 +74,7 @@ internal sealed class Resettlement(
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         await ExecuteAsync(connection, SettlingLock.Shared, cancellation, tenant);
+        await ExecuteAsync(connection, LookUp, cancellation);
         var now = clock.GetUtcNow();
         var (changes, volatiles) = await ReadAsync(connection, tenant, ids, why, now, cancellation);
         if (volatiles.Count > 0)
@@ -69,6 +94,38 @@ internal sealed class Resettlement(
         await guard(connection);
         await transaction.CommitAsync(cancellation);
         return changes.Count;
+    }
+
+    /// <summary>What the feeds say of findings is written where nothing follows from it but EPSS itself, which is nearly everywhere.</summary>
+    /// <param name="ids">Of findings, at most <see cref="BatchSize"/>.</param>
+    /// <param name="guard">Called last in the transaction.</param>
+    /// <returns>Those that have to be judged anew: <see cref="SettleAsync"/>.</returns>
+    public async Task<IReadOnlyList<Guid>> RateAsync(string tenant, IReadOnlyCollection<Guid> ids, Func<NpgsqlConnection, Task> guard, CancellationToken cancellation)
+    {
+        await using var connection = await database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        await ExecuteAsync(connection, SettlingLock.Shared, cancellation, tenant);
+
+        // Rows first: a policy that comes after is applied to what is written here, one from before is read here.
+        await ExecuteAsync(connection, LookUp, cancellation);
+        await ExecuteAsync(connection, LockRows, cancellation, tenant, ids.ToArray());
+        var gate = (await PolicyStore.ForAsync(connection, tenant, [""], cancellation))[""].Gate;
+        List<Guid> judged = [];
+        await using (var command = new NpgsqlCommand(Rate, connection))
+        {
+            command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
+            command.Parameters.Add(new NpgsqlParameter<Guid[]> { TypedValue = [.. ids] });
+            command.Parameters.Add(new NpgsqlParameter { Value = (object?)gate.Epss ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Double });
+            await using var reader = await command.ExecuteReaderAsync(cancellation);
+            while (await reader.ReadAsync(cancellation))
+            {
+                judged.Add(reader.GetGuid(0));
+            }
+        }
+
+        await guard(connection);
+        await transaction.CommitAsync(cancellation);
+        return judged;
     }
 
     private async Task WriteAsync(

@@ -110,7 +110,7 @@ internal sealed class GroupQueries([FromKeyedServices(VulnCenterModule.ModuleNam
             from (select distinct unnest(m.links) as cluster from vuln_center.group_member m where m.tenant = $1 and m.grouped = any ($2)) link
             cross join lateral (
               select e.a, e.b, e.source, e.since
-              from vuln_center.alias_cluster c join vuln_center.alias_edge e on e.tenant = $1 and e.a = c.id
+              from vuln_center.alias_cluster c join vuln_center.alias_edge e on e.tenant = $1 and e.a = c.id and e.joined
               where c.tenant = $1 and c.cluster = link.cluster order by e.a, e.b, e.source limit $3) e
             """, new NpgsqlParameter<int> { TypedValue = MostEdges }),
         ])

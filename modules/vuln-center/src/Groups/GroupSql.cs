@@ -63,17 +63,23 @@ internal static class GroupSql
 
     public const string Clusters = "select id, cluster from vuln_center.alias_cluster where tenant = $1 and id = any ($2)";
 
-    /// <summary>Whole cells in order, from one on ($3, null: the first), at most $4.</summary>
-    public const string NextCells = $"""
-        select distinct {Cell} as cell from vuln_center.finding f
-        where f.tenant = $1 and f.service = $2 and f.component_key is not null and ($3::bigint is null or {Cell} > $3)
-        order by cell limit $4
+    /// <summary>Cells with their services: those of several sources, and those of which a finding is grouped already. Others have nothing to join.</summary>
+    public const string Cells = $"""
+        select f.service, {Cell} as cell from vuln_center.finding f
+        where f.tenant = $1 and f.component_key is not null
+        group by f.service, cell having min(f.source) <> max(f.source)
+        union
+        select f.service, {Cell} from vuln_center.group_member m join vuln_center.finding f on f.tenant = $1 and f.id = m.finding
+        where m.tenant = $1 and f.component_key is not null
+        order by 1, 2
         """;
 
-    public const string Services = "select distinct service from vuln_center.finding where tenant = $1 and component_key is not null order by service";
-
     /// <summary>Findings that name one of the ids, with their cells. Uses finding_by_identifier.</summary>
-    public const string Naming = $"select f.id, f.service, {Cell} from vuln_center.finding f where f.tenant = $1 and f.identifiers && $2";
+    public const string Naming = $"""
+        select f.id, f.service, {Cell} from vuln_center.finding f
+        where f.tenant = $1 and f.identifiers && $2
+          and (array_prepend(f.tenant, f.identifiers) || f.environments) @> array[$1] and (array_prepend(f.tenant, f.identifiers) || f.environments) && $2
+        """;
 
     /// <summary>For a neighbourhood of many components, which the planner knows nothing of yet: it must hash, not loop over the service for each of them.</summary>
     public const string JoinByHash = "select set_config('enable_nestloop', 'off', true)";

@@ -4,7 +4,6 @@ using Npgsql;
 using NpgsqlTypes;
 using Wave16.Platform.Events;
 using Wave16.Platform.Store;
-using Wave16.Platform.Work;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Dedup;
 using Wave16.VulnCenter.Feeds;
@@ -51,8 +50,8 @@ internal sealed class ImportMerge(
     [FromKeyedServices(VulnCenterModule.ModuleName)] OutboxSignal outbox,
     FindingKeys keys,
     IOptions<ImportOptions> options,
-    [FromKeyedServices(VulnCenterModule.ModuleName)] Jobs jobs,
     ServiceTurns turns,
+    ScanFeeds feeds,
     VulnCenterMetrics metrics,
     TimeProvider clock)
 {
@@ -106,7 +105,7 @@ internal sealed class ImportMerge(
         await progress(new ImportProgress(result.Observations, result.Observations, 0));
         var leaf = Leaf(scan, result, counts.Digest, now);
         var hash = AuditLeaf.Hash(AuditLeaf.Canonical(leaf));
-        await ScanFeeds.BeforeSettlingAsync(connection, jobs, scan.Tenant, scan.Seen.Source, now, cancellation);
+        var unjoined = await feeds.BeforeSettlingAsync(connection, scan.Tenant, scan.Seen.Source, now, cancellation);
         var left = await GroupUpkeep.BeforeMergeAsync(connection, scan.Tenant, cancellation);
         var changes = await SettleAsync(connection, scan, now, cancellation);
         await SettledSet.WriteAsync(connection, changes, cancellation);
@@ -141,6 +140,7 @@ internal sealed class ImportMerge(
         await transaction.CommitAsync(cancellation);
         metrics.Merged(result, clock.GetElapsedTime(locked));
         metrics.OverMerged(overMerged);
+        metrics.AliasesUnjoined(unjoined);
         outbox.Committed(leaf with { Events = [.. leaf.Events, .. events.Select(e => e.Event)] });
         await progress(new ImportProgress(result.Observations, result.Observations, result.Observations));
         return new MergeResult(result, items);

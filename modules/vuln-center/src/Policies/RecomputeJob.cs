@@ -17,20 +17,16 @@ internal sealed record RecomputeArguments(string Why, string? Service);
 internal sealed record RecomputeProgress(string Why, long Seen, long Changed);
 
 /// <summary>Judges a tenant's findings anew, batch by batch in id order. An attempt that is cut short begins again: what is settled stays as it is.</summary>
-internal sealed class RecomputeJob([FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database, Resettlement settlement) : IJobHandler<RecomputeArguments>
+internal sealed class RecomputeJob([FromKeyedServices(VulnCenterModule.ModuleName)] ModuleDatabase database, Resettlement settlement, SettlingLock settling)
+    : IJobHandler<RecomputeArguments>
 {
     public const string KindName = "recompute";
 
     public async Task<JobOutcome> RunAsync(JobContext job, RecomputeArguments arguments, CancellationToken cancellation)
     {
-        await using (var barrier = database.DataSource.CreateCommand(SettlingLock.Barrier))
-        {
-            barrier.Parameters.Add(new NpgsqlParameter<string> { TypedValue = job.Tenant });
-            await barrier.ExecuteNonQueryAsync(cancellation);
-        }
-
+        await settling.WaitAsync(job.Tenant, cancellation);
         var progress = new RecomputeProgress(arguments.Why, 0, 0);
-        Guid? last = null;
+        var last = Guid.Empty;
         while (await NextAsync(job.Tenant, arguments.Service, last, cancellation) is [.., var end] ids)
         {
             var changed = await settlement.SettleAsync(
@@ -43,15 +39,15 @@ internal sealed class RecomputeJob([FromKeyedServices(VulnCenterModule.ModuleNam
         return JobOutcome.Success(progress, VulnCenterJson.Default.RecomputeProgress);
     }
 
-    private async Task<List<Guid>> NextAsync(string tenant, string? service, Guid? after, CancellationToken cancellation)
+    private async Task<List<Guid>> NextAsync(string tenant, string? service, Guid after, CancellationToken cancellation)
     {
         await using var command = database.DataSource.CreateCommand($"""
             select id from vuln_center.finding
-            where tenant = $1 and ($2::text is null or service = $2) and ($3::uuid is null or id > $3) order by id limit {Resettlement.BatchSize}
+            where tenant = $1 and ($2::text is null or service = $2) and id > $3 order by id limit {Resettlement.BatchSize}
             """);
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
         command.Parameters.Add(new NpgsqlParameter { Value = (object?)service ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text });
-        command.Parameters.Add(new NpgsqlParameter { Value = (object?)after ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid });
+        command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = after });
         List<Guid> ids = [];
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         while (await reader.ReadAsync(cancellation))
