@@ -91,7 +91,7 @@ internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] M
             await using (var connection = await database.OpenAsync(cancellation))
             await using (var command = Command(
                 connection, FeedSql.NextFindings, new NpgsqlParameter<string> { TypedValue = tenant },
-                new NpgsqlParameter { Value = (object?)after ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid }, new NpgsqlParameter<int> { TypedValue = Resettlement.BatchSize }))
+                OptionalParameter.Of(after, NpgsqlDbType.Uuid), new NpgsqlParameter<int> { TypedValue = Resettlement.BatchSize }))
             await using (var reader = await command.ExecuteReaderAsync(cancellation))
             {
                 while (await reader.ReadAsync(cancellation))
@@ -193,7 +193,7 @@ internal sealed class FeedJob([FromKeyedServices(VulnCenterModule.ModuleName)] M
         await using var connection = await database.OpenAsync(cancellation);
         await using var command = Command(
             connection, GroupSql.NextCells, new NpgsqlParameter<string> { TypedValue = tenant }, new NpgsqlParameter<string> { TypedValue = service },
-            new NpgsqlParameter { Value = (object?)after ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Bigint }, new NpgsqlParameter<int> { TypedValue = CellBatchSize });
+            OptionalParameter.Of(after, NpgsqlDbType.Bigint), new NpgsqlParameter<int> { TypedValue = CellBatchSize });
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         while (await reader.ReadAsync(cancellation))
         {

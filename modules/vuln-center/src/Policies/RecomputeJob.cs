@@ -44,8 +44,8 @@ internal sealed class RecomputeJob([FromKeyedServices(VulnCenterModule.ModuleNam
             where tenant = $1 and ($2::text is null or service = $2) and ($3::uuid is null or id > $3) order by id limit {Resettlement.BatchSize}
             """);
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
-        command.Parameters.Add(new NpgsqlParameter { Value = (object?)service ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text });
-        command.Parameters.Add(new NpgsqlParameter { Value = (object?)after ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid });
+        command.Parameters.Add(OptionalParameter.Text(service));
+        command.Parameters.Add(OptionalParameter.Of(after, NpgsqlDbType.Uuid));
         List<Guid> ids = [];
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         while (await reader.ReadAsync(cancellation))

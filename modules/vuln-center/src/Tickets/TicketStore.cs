@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Npgsql;
-using NpgsqlTypes;
 using Wave16.Platform.Store;
 using Wave16.VulnCenter.Contracts;
 
@@ -91,13 +90,11 @@ internal sealed class TicketStore(
         p.Add(new NpgsqlParameter<long> { TypedValue = after.Version });
         p.Add(new NpgsqlParameter<short> { TypedValue = (short)after.State });
         p.Add(new NpgsqlParameter<bool> { TypedValue = after.Additional });
-        Text(after.Key);
-        Text(after.Link);
+        p.Add(OptionalParameter.Text(after.Key));
+        p.Add(OptionalParameter.Text(after.Link));
         p.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = after.StateSince.ToUniversalTime() });
-        Text(after.Problem);
+        p.Add(OptionalParameter.Text(after.Problem));
         return await tail.SaveAsync(command, ChangeOf(after, now, actor, change) with { PreviousAuditHash = before.AuditHash }, cancellation);
-
-        void Text(string? value) => p.Add(new NpgsqlParameter { Value = (object?)value ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text });
     }
 
     public async Task<TicketEntity?> LoadAsync(string tenant, Guid id, CancellationToken cancellation)
