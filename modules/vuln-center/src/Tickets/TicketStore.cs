@@ -82,7 +82,8 @@ internal sealed class TicketStore(
             cancellation);
     }
 
-    public async Task<SaveOutcome> SaveAsync(TicketEntity before, TicketEntity after, string change, string actor, DateTimeOffset now, CancellationToken cancellation)
+    public async Task<SaveOutcome> SaveAsync(
+        TicketEntity before, TicketEntity after, string change, string actor, DateTimeOffset now, DueChange poll, CancellationToken cancellation)
     {
         await using var command = Command(Save, after.Tenant, after.Id);
         var p = command.Parameters;
@@ -94,7 +95,14 @@ internal sealed class TicketStore(
         p.Add(OptionalParameter.Text(after.Link));
         p.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = after.StateSince.ToUniversalTime() });
         p.Add(OptionalParameter.Text(after.Problem));
-        return await tail.SaveAsync(command, ChangeOf(after, now, actor, change) with { PreviousAuditHash = before.AuditHash }, cancellation);
+        return await tail.SaveAsync(command, ChangeOf(after, now, actor, change) with { PreviousAuditHash = before.AuditHash, Due = [poll] }, cancellation);
+    }
+
+    /// <summary>Sets the next poll of a ticket that stays as it is.</summary>
+    public async Task PollAsync(string tenant, Guid id, DueChange poll, CancellationToken cancellation)
+    {
+        await using var connection = await database.OpenAsync(cancellation);
+        await SetSave.WriteDueAsync(connection, tenant, [new EntityDue(id.ToString("D"), poll)], cancellation);
     }
 
     public async Task<TicketEntity?> LoadAsync(string tenant, Guid id, CancellationToken cancellation)
