@@ -28,7 +28,9 @@ internal static class HttpClientSetup
     private static void Configure(HttpStandardResilienceOptions options)
     {
         options.AttemptTimeout.Timeout = AttemptTimeout;
+        options.AttemptTimeout.TimeoutGenerator = timeout => new(Limit(timeout.Context, AttemptTimeout));
         options.TotalRequestTimeout.Timeout = TotalTimeout;
+        options.TotalRequestTimeout.TimeoutGenerator = timeout => new(Limit(timeout.Context, TotalTimeout));
         options.CircuitBreaker.MinimumThroughput = BreakerMinimumThroughput;
         options.CircuitBreaker.FailureRatio = 0.5;
         options.CircuitBreaker.SamplingDuration = BreakerSampling;
@@ -41,6 +43,9 @@ internal static class HttpClientSetup
         options.Retry.ShouldHandle = async retry =>
             retry.Context.GetRequestMessage() is { } request && MayRepeat(request) && await isTransient(retry);
     }
+
+    private static TimeSpan Limit(ResilienceContext context, TimeSpan usual) =>
+        context.GetRequestMessage()?.IsBoundByCaller() == true ? Timeout.InfiniteTimeSpan : usual;
 
     /// <summary>RFC 9110 §9.2.2 idempotent methods, and those the caller has made so.</summary>
     private static bool MayRepeat(HttpRequestMessage request) =>

@@ -50,7 +50,8 @@ public sealed class VulnCenterHost(PostgresFixture postgres) : IAsyncLifetime
         [new VulnCenterModule()],
         [
             KeyValuePair.Create<string, string?>("ConnectionStrings:vuln-center-db", database),
-            .. NeighboursExtensions.Names.Select(name => KeyValuePair.Create<string, string?>($"Neighbours:{name}:Url", new Uri(Neighbours, $"{name}/").ToString())),
+            .. NeighboursExtensions.Names.Select(name => KeyValuePair.Create<string, string?>($"Neighbours:{name}:Url", new Uri(Neighbours, $"{name}/").ToString()))
+                .ExceptBy(settings.Select(setting => setting.Key), setting => setting.Key),
             .. settings,
         ],
         TestContext.Current.CancellationToken,
@@ -58,10 +59,10 @@ public sealed class VulnCenterHost(PostgresFixture postgres) : IAsyncLifetime
 
     /// <summary>A module with a database of its own, for what another one's background work would disturb.</summary>
     /// <param name="database">One that a module had before; null: a new one.</param>
-    public async Task<(RunningModules Module, string Database)> StartAloneAsync(string? database = null)
+    public async Task<(RunningModules Module, string Database)> StartAloneAsync(string? database = null, params IEnumerable<KeyValuePair<string, string?>> settings)
     {
         database ??= await postgres.CreateDatabaseAsync(TestContext.Current.CancellationToken);
-        return (await StartOnAsync(database, configure: null, []), database);
+        return (await StartOnAsync(database, configure: null, settings), database);
     }
 
     /// <summary>

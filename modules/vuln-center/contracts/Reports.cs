@@ -14,8 +14,12 @@ public sealed record ServiceGate(string Service, bool Blocked, long Gates);
 /// <param name="Key"><c>vuln:{service}:{finding}</c>.</param>
 /// <param name="Since">When it entered the status it has.</param>
 /// <param name="Url">The finding's page.</param>
+/// <param name="Kev">Known to be exploited, by CISA's catalog.</param>
+/// <param name="Due">Its deadline; null: no SLA, or its clock stands.</param>
+/// <param name="Breached">When its deadline passed; null: it has not.</param>
 public sealed record ReportedGate(
-    string Key, string Service, Guid Finding, Severity Severity, FindingStatus Status, DateTimeOffset Since, string Title, string Url);
+    string Key, string Service, Guid Finding, Severity Severity, FindingStatus Status, DateTimeOffset Since, string Title, string Url,
+    bool Kev = false, DateTimeOffset? Due = null, DateTimeOffset? Breached = null);
 
 /// <summary><c>GET /reports/control-plane</c>: docs/reports/control-plane.v1.schema.json.</summary>
 /// <param name="AsOf">When the latest change in it was made; null when there was none yet.</param>

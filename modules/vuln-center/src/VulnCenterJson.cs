@@ -6,6 +6,7 @@ using Wave16.VulnCenter.Feeds;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Groups;
 using Wave16.VulnCenter.Imports;
+using Wave16.VulnCenter.Reporting;
 
 namespace Wave16.VulnCenter;
 
@@ -87,6 +88,8 @@ namespace Wave16.VulnCenter;
 [JsonSerializable(typeof(ServiceGate))]
 [JsonSerializable(typeof(ReportedGate))]
 [JsonSerializable(typeof(ServicePosture))]
+[JsonSerializable(typeof(StateRestated))]
+[JsonSerializable(typeof(RestatementAudit))]
 [JsonSerializable(typeof(ProgramEdge))]
 [JsonSerializable(typeof(TicketRequest))]
 [JsonSerializable(typeof(Ticket))]

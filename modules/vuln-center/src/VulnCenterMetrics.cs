@@ -5,7 +5,10 @@ using Wave16.VulnCenter.Summary;
 
 namespace Wave16.VulnCenter;
 
-/// <summary>The module's own meter, <c>Wave16.VulnCenter</c>. No tenant, service or source is a tag: their number has no bound.</summary>
+/// <summary>
+/// The module's own meter, <c>Wave16.VulnCenter</c>. A tenant, service or source is no tag, since their number has no bound; but for <c>findings.open</c>, which
+/// tells the services with the most (<see cref="BacklogQueries.MostServices"/>) and sums up the rest.
+/// </summary>
 /// <remarks>The backlog is reported by one replica, the others have no such series.</remarks>
 internal sealed class VulnCenterMetrics
 {
@@ -22,7 +25,7 @@ internal sealed class VulnCenterMetrics
         _merges = meter.CreateHistogram<double>("imports.merge.duration", "s", "How long a report's merge held its service, waiting for it not included.");
         _overMerged = meter.CreateCounter<long>("dedup.overmerged", "{key}", "Keys that took in results of different rules or many places; GET /findings/overmerged lists them.");
         _unjoined = meter.CreateCounter<long>("aliases.unjoined", "{edge}", "Edges of aliases that were kept and not joined, since the cluster would have been too large.");
-        meter.CreateObservableGauge("findings.open", Open, "{finding}", "Findings that are open or triaged and not suppressed, by severity and status.");
+        meter.CreateObservableGauge("findings.open", Open, "{finding}", "Findings that are open or triaged and not suppressed, by tenant, service, severity and status; of the services with the most, the rest together as other.");
         meter.CreateObservableGauge("findings.aging", Ages, "{finding}", "The same, by days since they were first seen and severity.");
         meter.CreateObservableGauge("findings.sla", Sla, "{finding}", "Findings by where their deadline stands; met and missed are of closed ones.");
         meter.CreateObservableGauge("findings.kev", () => Of(backlog => backlog.KnownExploited), "{finding}", "Open findings that are known to be exploited.");
@@ -66,7 +69,9 @@ internal sealed class VulnCenterMetrics
     private void Count(string outcome, long observations) => _observations.Add(observations, Tag("outcome", outcome));
 
     private IEnumerable<Measurement<long>> Open() => _backlog?.Open.Select(count =>
-        new Measurement<long>(count.Value, Tag("severity", FindingFilter.KebabCase(count.Key.Severity)), Tag("status", FindingFilter.KebabCase(count.Key.Status)))) ?? [];
+        new Measurement<long>(
+            count.Value, Tag("tenant", count.Key.Tenant), Tag("service", count.Key.Service),
+            Tag("severity", FindingFilter.KebabCase(count.Key.Severity)), Tag("status", FindingFilter.KebabCase(count.Key.Status)))) ?? [];
 
     private IEnumerable<Measurement<long>> Ages() => _backlog?.Ages.Select(count =>
         new Measurement<long>(count.Value, Tag("bucket", count.Key.Days), Tag("severity", FindingFilter.KebabCase(count.Key.Severity)))) ?? [];

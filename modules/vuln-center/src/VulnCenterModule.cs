@@ -138,6 +138,8 @@ public sealed class VulnCenterModule : IModule
             module.Route(told, ControlPlane.Name, ProgramGraphs.Name);
         }
 
+        module.Route(StateRestated.EventType, ControlPlane.Name, ProgramGraphs.Name, SafetyConsole.Name);
+        module.Services.AddHostedService<Restatement>();
     }
 
     private static void AddTickets(ModuleBuilder module)
@@ -147,6 +149,7 @@ public sealed class VulnCenterModule : IModule
         module.Services.AddSingleton<TicketDesk>();
         module.AddNeighbour<IntegrationHub>(IntegrationHub.Name);
         module.AddDestination<TicketDesk>();
+        module.AddDueHandler<TicketPoll>(TicketPoll.Kind);
         module.Route(VulnCenterEvents.TicketRequested, IntegrationHub.Name);
     }
 }

@@ -145,6 +145,8 @@ public sealed class FeedTests(VulnCenterHost host) : IClassFixture<VulnCenterHos
     [InlineData("epss", "cve,epss,percentile\nCVE-2026-0001,0.1,0.2\nCVE-2026-0001,0.1,0.2\n", "#line=3")]
     [InlineData("epss", "cve,epss,percentile\nCVE-2026-0001\n", "#line=2")]
     [InlineData("epss", "cve,epss,percentile\nCVE-2026-0001,\"0.1,0.2\n", "#line=2")]
+    [InlineData("epss", "#model_version:v1,score_date:soon\ncve,epss,percentile\n", "#line=1")]
+    [InlineData("epss", "#model_version:v1\ncve,epss,percentile\nCVE-2026-0001,0.1,0.2\nCVE-2026-0002,0.1", "#line=4")]
     [InlineData("epss", "<html>no</html>", "#line=1")]
     [InlineData("epss", "", "#line=1")]
     [InlineData("kev", """{"vulnerabilities":[{"cveID":"CVE-2026-0001"},{"cveID":"none"}]}""", "/vulnerabilities/1/cveID")]
@@ -154,6 +156,7 @@ public sealed class FeedTests(VulnCenterHost host) : IClassFixture<VulnCenterHos
     [InlineData("kev", """{"vulnerabilities":[{"cveID":"CVE-2026-0001"}""", "/vulnerabilities/0")]
     [InlineData("kev", """{"dateReleased":"soon","vulnerabilities":[{"cveID":"CVE-2026-0001"}]}""", "/dateReleased")]
     [InlineData("kev", "cveID,dateAdded\nCVE-2026-0001,2026-01-01\nCVE-2026-0002,soon\n", "#line=3")]
+    [InlineData("kev", "cveID,notes,dateAdded\nCVE-2026-0001,\"a\nb\",2026-01-01\nCVE-2026-0002,,soon\n", "#line=4")]
     [InlineData("aliases", """{"aliases":[{"a":"CVE-2026-0001","b":"GHSA-aaaa-bbbb-cccc","source":"x"},{"a":"CVE-2026-0001"}]}""", "/aliases/1/b")]
     [InlineData("aliases", """{"aliases":[{"a":"CVE-2026-0001","b":"cve-2026-0001","source":"x"}]}""", "/aliases/0")]
     [InlineData("aliases", """{"aliases":[{"a":"CVE-2026-0001","b":"GHSA-aaaa-bbbb-cccc"}]}""", "/aliases/0/source")]
@@ -171,6 +174,15 @@ public sealed class FeedTests(VulnCenterHost host) : IClassFixture<VulnCenterHos
         Assert.Equal((HttpStatusCode.UnprocessableEntity, "feed.unreadable", pointer), await answer.RefusalAsync());
         Assert.Equal(0L, await host.ScalarAsync<long>(
             "select (select count(*) from vuln_center.epss where tenant = $1) + (select count(*) from vuln_center.kev where tenant = $1) + (select count(*) from vuln_center.alias_edge where tenant = $1) + (select count(*) from vuln_center.feed where tenant = $1)", tenant));
+    }
+
+    [Fact]
+    public async Task A_record_of_a_table_has_a_bound()
+    {
+        using var client = await host.OperatorAsync("long-record");
+        using var answer = await client.PutFeedAsync("kev", Encoding.UTF8.GetBytes($"cveID,notes\nCVE-2026-0001,\"{new string('x', 400_000)}\"\n"));
+
+        Assert.Equal((HttpStatusCode.UnprocessableEntity, "feed.unreadable", "#line=2"), await answer.RefusalAsync());
     }
 
     [Fact]

@@ -31,6 +31,15 @@ public sealed class FixtureTests
     [InlineData("snyk", "snyk-projects.json", 4, 1)]
     [InlineData("snyk", "snyk-container.json", 2, 0)]
     [InlineData("zap", "zap-shop.json", 5, 3)]
+    [InlineData("burp", "burp-shop-web.xml", 4, 2)]
+    [InlineData("cyclonedx", "cyclonedx-shop-api.xml", 5, 7)]
+    [InlineData("cyclonedx", "cyclonedx-1.2-extension.xml", 2, 1)]
+    [InlineData("dependency-check", "dependency-check-shop-api.xml", 4, 2)]
+    [InlineData("dependency-check", "dependency-check-1.3.xml", 1, 0)]
+    [InlineData("nessus", "nessus-shop-net.nessus", 6, 2)]
+    [InlineData("nessus", "nessus-shop-net.csv", 5, 2)]
+    [InlineData("nessus", "nessus-tenable-io.csv", 2, 1)]
+    [InlineData("zap", "zap-shop-web.xml", 6, 2)]
     public async Task Every_raw_result_is_observed_or_rejected(string format, string file, int observed, int rejected)
     {
         var items = await Reports.ReadAsync(format, Reports.Bytes(file));

@@ -12,25 +12,6 @@ namespace Wave16.VulnCenter.Tests.Imports;
 public sealed class TextFixtureTests
 {
     [Theory]
-    [InlineData("burp", "burp-shop-web.xml", 4, 2)]
-    [InlineData("cyclonedx", "cyclonedx-shop-api.xml", 5, 7)]
-    [InlineData("cyclonedx", "cyclonedx-1.2-extension.xml", 2, 1)]
-    [InlineData("dependency-check", "dependency-check-shop-api.xml", 4, 2)]
-    [InlineData("dependency-check", "dependency-check-1.3.xml", 1, 0)]
-    [InlineData("nessus", "nessus-shop-net.nessus", 6, 2)]
-    [InlineData("nessus", "nessus-shop-net.csv", 5, 2)]
-    [InlineData("nessus", "nessus-tenable-io.csv", 2, 1)]
-    [InlineData("zap", "zap-shop-web.xml", 6, 2)]
-    public async Task Every_raw_result_is_observed_or_rejected(string format, string file, int observed, int rejected)
-    {
-        var items = await Reports.ReadAsync(format, Reports.Bytes(file));
-
-        Assert.Equal(observed, items.OfType<ReportItem.Observed>().Count());
-        Assert.Equal(rejected, items.OfType<ReportItem.Rejected>().Count());
-        Assert.Equal(observed + rejected, items.OfType<ReportItem.ScannerSeen>().Sum(scan => scan.Results));
-    }
-
-    [Theory]
     [MemberData(nameof(TextReports.Xml), MemberType = typeof(TextReports))]
     public async Task A_pointer_leads_to_the_element_whose_bytes_begin_at_the_offset(string format, string file)
     {

@@ -2,6 +2,8 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
+using Npgsql;
+using Wave16.Testing;
 
 namespace Wave16.VulnCenter.Tests.Reporting;
 
@@ -33,7 +35,7 @@ public sealed class ExportTests(VulnCenterHost host) : IClassFixture<VulnCenterH
     }
 
     [Fact]
-    public async Task Many_changes_while_a_neighbour_is_down_are_one_export_when_it_is_back()
+    public async Task Many_changes_while_a_neighbour_is_down_are_one_export_or_two_when_it_is_back()
     {
         using var client = await host.OperatorAsync("coalesced");
         using var neighbours = new HttpClient { BaseAddress = host.Neighbours };
@@ -61,7 +63,89 @@ public sealed class ExportTests(VulnCenterHost host) : IClassFixture<VulnCenterH
         var taken = (await neighbours.GetFromJsonAsync<JsonElement>("/neighbours/program-graph/received?limit=1000", Cancellation)).GetProperty("items").EnumerateArray()
             .Count(call => call.GetProperty("path").GetString()?.Contains("shop-api", StringComparison.Ordinal) == true && call.GetProperty("status").ToString() is "200" or "201");
         Assert.True(waiting > 60, $"{waiting} waited");
-        Assert.Equal(1, taken);
+        // Two where one was written before the last of the changes, and was under way when the neighbour came back.
+        Assert.InRange(taken, 1, 2);
+    }
+
+    [Fact]
+    public async Task An_export_may_take_longer_than_other_calls()
+    {
+        using var client = await host.OperatorAsync("slow-export");
+        using var neighbours = new HttpClient { BaseAddress = host.Neighbours };
+        // More than one attempt of a client of ours may take.
+        await FaultAsync(neighbours, """{"latencyMs":6000}""");
+        await client.ImportOneAsync("slow-api", "low");
+        using var look = new PeriodicTimer(TimeSpan.FromMilliseconds(100));
+        while (await host.ScalarAsync<long>("select count(*) from platform.delivery where tenant = 'slow-export' and destination = 'program-graph'") > 0)
+        {
+            await look.WaitForNextTickAsync(Cancellation);
+        }
+
+        await FaultAsync(neighbours, "{}");
+        var tried = (await neighbours.GetFromJsonAsync<JsonElement>("/neighbours/program-graph/received?limit=1000", Cancellation)).GetProperty("items").EnumerateArray()
+            .Count(call => call.GetProperty("path").GetString()?.Contains("slow-api", StringComparison.Ordinal) == true);
+        Assert.Equal(1, tried);
+    }
+
+    [Fact]
+    public async Task A_neighbour_that_is_configured_later_is_told_once_how_everything_stands()
+    {
+        using var neighbours = new HttpClient { BaseAddress = host.Neighbours };
+        neighbours.DefaultRequestHeaders.Add("Tenant-Id", "late");
+        var nobody = ((string[])["control-plane", "program-graph", "safety-console"]).Select(name => KeyValuePair.Create<string, string?>($"Neighbours:{name}:Url", ""));
+        var (before, database) = await host.StartAloneAsync(settings: nobody);
+        Guid standing, suppressed;
+        await using (before)
+        {
+            using var client = await before.ClientAsync("late", Cancellation, "operator");
+            standing = (await client.ImportOneAsync("late-api", "critical")).Id;
+            suppressed = (await client.ImportOneAsync("late-web", "critical")).Id;
+            await UntilAsync(database, "select count(*) from platform.delivery where destination <> 'safety-console'");
+            // As if retention had given up what waited for safety-console, long ago.
+            await ExecuteAsync(database, "delete from platform.delivery");
+        }
+
+        var (after, _) = await host.StartAloneAsync(database);
+        await using (after)
+        {
+            using var client = await after.ClientAsync("late", Cancellation, "operator");
+            await UntilAsync(neighbours, "/control-plane/tenants/late/exports/vuln-center%3Alate-api", export => export.GetProperty("items")[0].GetProperty("gate").GetString() == "blocked");
+            await UntilAsync(neighbours, "/program-graph/graphs/vuln-center%3Alate-web", graph => graph.GetProperty("graph").GetProperty("nodes").TryGetProperty($"finding:{suppressed}", out JsonElement _));
+            foreach (var (service, finding) in ((string, Guid)[])[("late-api", standing), ("late-web", suppressed)])
+            {
+                await UntilAsync(neighbours, $"/safety-console/gates/{Uri.EscapeDataString($"vuln:{service}:{finding}")}", gate => gate.GetProperty("state").GetString() == "blocking");
+            }
+
+            await UntilAsync(database, "select count(*) from platform.delivery");
+            Assert.Equal(3L, await VulnCenterHost.ScalarInAsync<long>(database, "select count(*) from platform.audit_leaf where tenant = 'late' and action = 'neighbour.restated'"));
+        }
+
+        var (again, _) = await host.StartAloneAsync(database);
+        await using (again)
+        {
+            using var client = await again.ClientAsync("late", Cancellation, "operator");
+            var third = await client.ImportOneAsync("late-job", "critical");
+            await UntilAsync(neighbours, $"/safety-console/gates/{Uri.EscapeDataString($"vuln:late-job:{third.Id}")}", gate => gate.GetProperty("state").GetString() == "blocking");
+            // Two services for each of two neighbours, and two gates: of the first start with neighbours, and of none since.
+            Assert.Equal(6L, await VulnCenterHost.ScalarInAsync<long>(database, "select count(*) from platform.event where type = 'wave16.vuln-center.state-restated.v1'"));
+        }
+    }
+
+    private static async Task UntilAsync(string database, string isZero)
+    {
+        using var look = new PeriodicTimer(TimeSpan.FromMilliseconds(50));
+        while (await VulnCenterHost.ScalarInAsync<long>(database, isZero) > 0)
+        {
+            await look.WaitForNextTickAsync(Cancellation);
+        }
+    }
+
+    private static async Task ExecuteAsync(string database, string sql)
+    {
+        await using var connection = new NpgsqlConnection(database);
+        await connection.OpenAsync(Cancellation);
+        await using var command = new NpgsqlCommand(sql, connection);
+        await command.ExecuteNonQueryAsync(Cancellation);
     }
 
     private Task<long> PendingAsync() => host.ScalarAsync<long>("select count(*) from platform.delivery where tenant = 'coalesced' and destination = 'program-graph'");

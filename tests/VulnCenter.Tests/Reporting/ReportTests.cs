@@ -2,6 +2,7 @@ using System.Net;
 using System.Text.Json;
 using NJsonSchema;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Tests.Findings;
 
 namespace Wave16.VulnCenter.Tests.Reporting;
 
@@ -87,6 +88,31 @@ public sealed class ReportTests(VulnCenterHost host) : IClassFixture<VulnCenterH
         Assert.Equal((0L, 1L, null, null), (fixedNow.Open, fixedNow.Counts["critical"]["fixed"], fixedNow.WorstOpen, fixedNow.OldestOpen));
     }
 
+    [Fact]
+    public async Task Gates_and_the_graph_say_what_is_known_to_be_exploited_and_when_it_is_due()
+    {
+        using var http = await host.OperatorAsync("due-reports");
+        var client = new VulnCenterClient(http);
+        var due = await http.ImportOneAsync("shop-api", "critical");
+        var exploited = Guid.CreateVersion7();
+        await SeededFinding.InsertAsync(host.Database, "due-reports",
+            [new SeededFinding { Id = exploited, Service = "shop-web", Severity = Severity.Low, Kev = true, FirstSeen = DateTimeOffset.UnixEpoch, Sla = SlaState.Breached }]);
+
+        var gate = Assert.Single((await client.SafetyConsoleReportAsync(cancellation: Cancellation)).Gates);
+        var row = (await http.GetStringAsync(Address("safety-console", "?format=csv"), Cancellation)).Split("\r\n")[1];
+        var text = await http.GetStringAsync(Address("program-graph"), Cancellation);
+        var nodes = (await client.ProgramGraphReportAsync(cancellation: Cancellation)).Graph.Nodes;
+        var schema = await JsonSchema.FromFileAsync(VulnCenterCalls.Fixture("../docs/reports/program-graph.v1.schema.json"), Cancellation);
+
+        Assert.Equal((false, due.Sla.Due, null), (gate.Kev, gate.Due, gate.Breached));
+        Assert.NotNull(gate.Due);
+        Assert.EndsWith($",false,{gate.Due?.UtcDateTime:O},", row, StringComparison.Ordinal);
+        Assert.Equal(gate.Due, nodes[$"finding:{due.Id}"].Metadata["due"].GetDateTimeOffset());
+        var other = nodes[$"finding:{exploited}"].Metadata;
+        Assert.Equal((true, DateTimeOffset.UnixEpoch, false), (other["kev"].GetBoolean(), other["breached"].GetDateTimeOffset(), other.ContainsKey("due")));
+        Assert.Empty(schema.Validate(text));
+    }
+
     [Theory]
     [MemberData(nameof(Names))]
     public async Task The_entity_tag_changes_with_the_findings_it_is_about_and_with_nothing_else(string name)
@@ -135,7 +161,7 @@ public sealed class ReportTests(VulnCenterHost host) : IClassFixture<VulnCenterH
         var titles = rows.Skip(1).Select(row => row[(row.IndexOf('Z', StringComparison.Ordinal) + 2)..row.LastIndexOf(',', row.LastIndexOf(",vuln:", StringComparison.Ordinal) - 1)]);
 
         Assert.Equal(("text/csv", "attachment"), (answer.Content.Headers.ContentType?.MediaType, answer.Content.Headers.ContentDisposition?.DispositionType));
-        Assert.Equal("service,severity,status,since,title,finding,key,url", rows[0]);
+        Assert.Equal("service,severity,status,since,title,finding,key,url,known exploited,due,overdue since", rows[0]);
         Assert.Equal(["'=cmd|'/C calc'!A0", "\"'+1, \"\"quoted\"\"\"", "'@SUM(1)", "'-1", "plain - and = inside", "'\uFF1D1"], titles.Select(title => title.Replace("'  +", "'+", StringComparison.Ordinal)));
         Assert.Equal(7, (await client.GetStringAsync(Address("control-plane", "?format=csv"), Cancellation)).Split("\r\n", StringSplitOptions.RemoveEmptyEntries).Length);
         Assert.StartsWith("source,relation,target\r\n", await client.GetStringAsync(Address("program-graph", "?format=csv"), Cancellation), StringComparison.Ordinal);

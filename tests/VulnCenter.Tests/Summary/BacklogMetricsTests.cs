@@ -11,7 +11,7 @@ namespace Wave16.VulnCenter.Tests.Summary;
 public sealed partial class BacklogMetricsTests(PostgresFixture postgres)
 {
     [Fact]
-    public async Task The_meter_shows_the_backlog_of_all_tenants_without_naming_one()
+    public async Task The_meter_shows_the_backlog_of_all_tenants_and_what_is_open_by_service()
     {
         var (module, database) = await StartAsync();
         await using var _ = module;
@@ -27,9 +27,11 @@ public sealed partial class BacklogMetricsTests(PostgresFixture postgres)
 
         var shown = await UntilAsync(module, values => values.GetValueOrDefault("findings.suppressed") == 1);
 
-        Assert.Equal(2, shown["findings.open/severity=critical/status=open"]);
-        Assert.Equal(1, shown["findings.open/severity=critical/status=triaged"]);
-        Assert.Equal(0, shown["findings.open/severity=low/status=open"]);
+        Assert.Equal(1, shown["findings.open/tenant=measured-a/service=shop-api/severity=critical/status=open"]);
+        Assert.Equal(1, shown["findings.open/tenant=measured-b/service=shop-api/severity=critical/status=open"]);
+        Assert.Equal(1, shown["findings.open/tenant=measured-b/service=shop-api/severity=critical/status=triaged"]);
+        Assert.Equal(0, shown["findings.open/tenant=measured-b/service=shop-api/severity=low/status=open"]);
+        Assert.Equal(0, shown["findings.open/tenant=/service=other/severity=critical/status=open"]);
         Assert.Equal(2, shown["findings.aging/bucket=31-90/severity=critical"]);
         Assert.Equal(1, shown["findings.aging/bucket=0-7/severity=critical"]);
         Assert.Equal(1, shown["findings.sla/state=breached"]);
@@ -37,6 +39,25 @@ public sealed partial class BacklogMetricsTests(PostgresFixture postgres)
         Assert.Equal(1, shown["findings.sla/state=met"]);
         Assert.Equal(1, shown["findings.kev"]);
         Assert.All(shown.Keys, key => Assert.Matches(TagNames(), key));
+    }
+
+    [Fact]
+    public async Task The_services_with_the_most_are_told_one_by_one_and_the_rest_together()
+    {
+        var (module, database) = await StartAsync();
+        await using var _ = module;
+        SeededFinding Of(int service, Severity severity) => new() { Service = $"service-{service:D3}", Severity = severity, FirstSeen = DateTimeOffset.UtcNow };
+        await SeededFinding.InsertAsync(database, "many", Enumerable.Range(0, 203).Select(i => Of(i % 103, Severity.High)).Append(Of(102, Severity.Low)));
+
+        var shown = await UntilAsync(module, values => values.Count(value => value.Key.StartsWith("findings.open/", StringComparison.Ordinal) && value.Value > 0) > 100);
+
+        var open = shown.Where(value => value.Key.StartsWith("findings.open/", StringComparison.Ordinal)).ToDictionary();
+        var services = open.Keys.Where(key => key.Contains("/tenant=many/", StringComparison.Ordinal)).Select(key => key.Split('/')[2]).ToHashSet(StringComparer.Ordinal);
+        Assert.Equal(204, open.Values.Sum());
+        Assert.Equal(100, services.Count);
+        // As many as the first hundred have, and its name comes after theirs.
+        Assert.DoesNotContain("service=service-102", services);
+        Assert.Equal((3, 1), ((int)open["findings.open/tenant=/service=other/severity=high/status=open"], (int)open["findings.open/tenant=/service=other/severity=low/status=open"]));
     }
 
     [Fact]
@@ -119,7 +140,7 @@ public sealed partial class BacklogMetricsTests(PostgresFixture postgres)
         }
     }
 
-    [GeneratedRegex(@"\A[a-z_.]+(/(severity|status|bucket|state)=[a-z0-9+-]+)*\z", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(@"\A[a-z_.]+(/(severity|status|bucket|state)=[a-z0-9+-]+|(?<=findings\.open)/tenant=[a-z-]*/service=[a-z-]+)*\z", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex TagNames();
 
     // Every metric in the dashboard has a selector, so that functions and labels are none.

@@ -153,6 +153,32 @@ public sealed class TicketTests(VulnCenterHost host, PostgresFixture postgres) :
     }
 
     [Fact]
+    public async Task An_open_ticket_is_asked_for_now_and_then_until_it_is_resolved()
+    {
+        using var client = await host.OperatorAsync("polled");
+        using var hub = Hub("polled");
+        var finding = await client.ImportOneAsync("shop-api", "high");
+        using var asked = await client.PostAsJsonAsync(Address(finding.Id), Jira, Cancellation);
+        var open = await StateAsync(client, finding.Id, TicketState.Open);
+        var first = await PollAsync(open.Id);
+        await VulnCenterHost.PassAsync(host.Database, TimeSpan.FromHours(7));
+        await UntilAsync(async () => await PollAsync(open.Id) > DateTimeOffset.UtcNow.AddHours(5));
+        Assert.Equal(2L, await VersionAsync(open.Id));
+        await FaultAsync("""{"status":500}""");
+        await VulnCenterHost.PassAsync(host.Database, TimeSpan.FromHours(7));
+        await UntilAsync(async () => await PollAsync(open.Id) > DateTimeOffset.UtcNow.AddHours(5));
+        await FaultAsync("{}");
+        using var set = await hub.PutAsJsonAsync(new Uri($"connectors/jira/tickets/{open.Key}/state", UriKind.Relative), new { state = "resolved" }, Cancellation);
+        set.EnsureSuccessStatusCode();
+        Assert.Equal(TicketState.Open, Assert.Single(await TicketsAsync(client, finding.Id)).State);
+        await VulnCenterHost.PassAsync(host.Database, TimeSpan.FromHours(7));
+
+        await StateAsync(client, finding.Id, TicketState.Resolved);
+        Assert.InRange(first - DateTimeOffset.UtcNow, TimeSpan.FromHours(5.3), TimeSpan.FromHours(6.6));
+        Assert.Equal(0L, await host.ScalarAsync<long>("select count(*) from platform.due where entity = $1", open.Id.ToString("D")));
+    }
+
+    [Fact]
     public async Task A_signed_webhook_sets_the_state_once_and_never_back()
     {
         await using var module = await host.StartModuleAsync(settings: [new("VulnCenter:TicketWebhookSecret", $"whsec_{Convert.ToBase64String(new byte[24])} {Secret}")]);
@@ -286,6 +312,9 @@ public sealed class TicketTests(VulnCenterHost host, PostgresFixture postgres) :
         var received = await control.GetFromJsonAsync<JsonElement>("/neighbours/integration-hub/received?limit=1000", Cancellation);
         return [.. received.GetProperty("items").EnumerateArray().Select(call => (call.TryGetProperty("fault", out var fault) ? fault.GetString() : null, call.GetProperty("path").GetString() ?? ""))];
     }
+
+    private async Task<DateTimeOffset> PollAsync(Guid ticket) =>
+        new(await host.ScalarAsync<DateTime>("select due_at from platform.due where kind = 'ticket-poll' and entity = $1", ticket.ToString("D")));
 
     private Task<long> VersionAsync(Guid ticket) => host.ScalarAsync<long>("select version from vuln_center.ticket where id = $1", ticket);
 

@@ -166,16 +166,7 @@ internal sealed class ArtifactUpload(IOptions<ArtifactOptions> options, IOptions
     private async Task<NewArtifact> FileAsync(MultipartSection section, ContentDispositionHeaderValue disposition, string pointer, CancellationToken cancellation)
     {
         var limit = options.Value.MaxArtifactBytes;
-        var file = new FileStream(
-            Path.Combine(imports.Value.SpoolDirectory, $"wave16-artifact-{Guid.NewGuid():N}"),
-            new FileStreamOptions
-            {
-                Mode = FileMode.CreateNew,
-                Access = FileAccess.ReadWrite,
-                Share = FileShare.None,
-                BufferSize = 0,
-                Options = FileOptions.DeleteOnClose | FileOptions.Asynchronous,
-            });
+        var file = SpoolFile.Create(imports.Value.SpoolDirectory, "artifact");
         try
         {
             using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

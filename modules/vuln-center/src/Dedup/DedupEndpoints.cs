@@ -16,9 +16,9 @@ internal static class DedupEndpoints
     private const int MaxItems = 100;
 
     private static readonly HashSet<string> DecisionParameters =
-        new(StringComparer.OrdinalIgnoreCase) { "finding", "scan", "outcome", "source", "service", "from", "to", "limit", "cursor" };
+        QueryParameters.Of("finding", "scan", "outcome", "source", "service", "from", "to", "limit", "cursor");
 
-    private static readonly HashSet<string> OverMergeParameters = new(StringComparer.OrdinalIgnoreCase) { "source", "service", "limit", "cursor" };
+    private static readonly HashSet<string> OverMergeParameters = QueryParameters.Of("source", "service", "limit", "cursor");
 
     public static void MapDedup(this IEndpointRouteBuilder app)
     {
@@ -219,23 +219,9 @@ internal static class DedupEndpoints
         }
     }
 
-    private static Refusal? Unknown(IQueryCollection query, HashSet<string> known)
-    {
-        List<FieldError> errors = [];
-        foreach (var (name, values) in query)
-        {
-            if (!known.Contains(name))
-            {
-                errors.Add(FieldError.Query(name, "is not a parameter of this list"));
-            }
-            else if (values.Count > 1)
-            {
-                errors.Add(FieldError.Query(name, "must be given once"));
-            }
-        }
-
-        return errors.Count == 0 ? null : new Refusal(ProblemCodes.Invalid.Code, "The filter is not valid.", errors);
-    }
+    private static Refusal? Unknown(IQueryCollection query, HashSet<string> known) => QueryParameters.Check(query, known, "this list").ToList() is { Count: > 0 } errors
+        ? new Refusal(ProblemCodes.Invalid.Code, "The filter is not valid.", errors)
+        : null;
 
     private static RefusalResult? BadSource(string source) => ImportEndpoints.IsName(source)
         ? null

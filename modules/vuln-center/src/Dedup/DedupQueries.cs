@@ -73,9 +73,9 @@ internal sealed class DedupQueries([FromKeyedServices(VulnCenterModule.ModuleNam
               and ($4::timestamptz is null or since < $4 or (since = $4 and (finding, key) > ($5::uuid, decode($6, 'hex'))))
             order by since desc, finding, key limit {limit.ToString(CultureInfo.InvariantCulture)}
             """, tenant, service, source);
-        command.Parameters.Add(new NpgsqlParameter { Value = after?.Since.ToUniversalTime() ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.TimestampTz });
-        command.Parameters.Add(new NpgsqlParameter { Value = after?.Finding ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Uuid });
-        command.Parameters.Add(new NpgsqlParameter { Value = after?.Key ?? (object)DBNull.Value, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Text });
+        command.Parameters.Add(OptionalParameter.Of(after?.Since.ToUniversalTime(), NpgsqlTypes.NpgsqlDbType.TimestampTz));
+        command.Parameters.Add(OptionalParameter.Of(after?.Finding, NpgsqlTypes.NpgsqlDbType.Uuid));
+        command.Parameters.Add(OptionalParameter.Text(after?.Key));
         List<OverMerge> merges = [];
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         while (await reader.ReadAsync(cancellation))

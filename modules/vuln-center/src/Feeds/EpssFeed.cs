@@ -1,5 +1,7 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
+using Wave16.VulnCenter.Imports.Formats;
+using Wave16.VulnCenter.Imports.Formats.Csv;
 
 namespace Wave16.VulnCenter.Feeds;
 
@@ -9,66 +11,50 @@ internal sealed record EpssRow(string At, string Cve, float Score, float? Percen
 /// <summary>FIRST's EPSS scores (<c>epss_scores-YYYY-MM-DD.csv</c>, https://www.first.org/epss/data_stats): a comment with the date, a header, a row for each CVE.</summary>
 internal sealed class EpssFeed
 {
+    private const string DateName = "score_date:";
+
     /// <summary><c>score_date</c>, known once a row has been read.</summary>
     public string? AsOf { get; private set; }
 
     /// <exception cref="FeedException">It is no such file, or a row is wrong.</exception>
+    /// <exception cref="ReportFormatException">It is no whole table.</exception>
     public async IAsyncEnumerable<EpssRow> ReadAsync(Stream feed, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        var (cve, score, percentile) = (-1, -1, -1);
-        await foreach (var record in CsvRecords.ReadAsync(feed, cancellation))
+        await foreach (var record in FeedTable.ReadAsync(feed, cancellation))
         {
-            if (record.Fields is [['#', ..] comment] && cve < 0)
+            if (record.IsComment)
             {
-                AsOf ??= Named(comment, "score_date:", record.Line);
-                continue;
+                AsOf ??= ScoreDate(record);
             }
-
-            if (cve < 0)
+            else if (record.IsHeader)
             {
-                var header = record.Fields.Select(field => field.Trim().ToLowerInvariant()).ToList();
-                (cve, score, percentile) = (header.IndexOf("cve"), header.IndexOf("epss"), header.IndexOf("percentile"));
-                if (cve < 0 || score < 0)
+                if (!record.Header.HasAny("cve") || !record.Header.HasAny("epss"))
                 {
-                    throw FeedException.AtLine(record.Line, "is not the header cve,epss,percentile");
+                    throw new FeedException(record.Pointer, "is not the header cve,epss,percentile");
                 }
-
-                continue;
             }
-
-            if (record.Fields.Count <= Math.Max(cve, Math.Max(score, percentile)))
+            else
             {
-                throw FeedException.AtLine(record.Line, $"has {record.Fields.Count} fields, fewer than the header");
+                yield return new EpssRow(
+                    record.Pointer, FeedValues.Cve(record.Text("cve"), record.Pointer), Probability(record.Text("epss"), "epss", record.Pointer),
+                    record.Text("percentile") is { } percentile ? Probability(percentile, "percentile", record.Pointer) : null);
             }
-
-            yield return new EpssRow(
-                FeedException.LinePointer(record.Line),
-                FeedValues.Cve(record.Fields[cve], FeedException.LinePointer(record.Line)),
-                Probability(record.Fields[score], "epss", record.Line),
-                percentile < 0 || record.Fields[percentile].Length == 0 ? null : Probability(record.Fields[percentile], "percentile", record.Line));
-        }
-
-        if (cve < 0)
-        {
-            throw FeedException.AtLine(1, "is missing: the header cve,epss,percentile");
         }
     }
 
-    private static string? Named(string comment, string name, long line)
+    private static string? ScoreDate(CsvRecord comment)
     {
-        var start = comment.IndexOf(name, StringComparison.Ordinal);
-        if (start < 0)
+        if (comment.Fields.Select(field => field.TrimStart('#', ' ')).FirstOrDefault(field => field.StartsWith(DateName, StringComparison.Ordinal)) is not { } named)
         {
             return null;
         }
 
-        var value = comment[(start + name.Length)..];
-        value = (value.IndexOf(',', StringComparison.Ordinal) is var end and >= 0 ? value[..end] : value).Trim();
-        return FeedValues.Moment(value) is null ? throw FeedException.AtLine(line, "has a score_date that is not a date") : value;
+        var value = named[DateName.Length..].Trim();
+        return FeedValues.Moment(value) is null ? throw new FeedException(comment.Pointer, "has a score_date that is not a date") : value;
     }
 
-    private static float Probability(string text, string field, long line) =>
+    private static float Probability(string? text, string field, string pointer) =>
         float.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value is >= 0 and <= 1
             ? value
-            : throw FeedException.AtLine(line, $"has an {field} that is not a number from 0 to 1");
+            : throw new FeedException(pointer, $"has an {field} that is not a number from 0 to 1");
 }

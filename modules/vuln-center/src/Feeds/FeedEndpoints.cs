@@ -19,7 +19,8 @@ internal static class FeedEndpoints
 {
     private const string CurlsOwn = "application/x-www-form-urlencoded";
     private const int ReasonLength = 2_000;
-    private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase) { "force", "source", "replace", "wait" };
+    private static readonly HashSet<string> Known = QueryParameters.Of("force", "source", "replace", "wait");
+    private static readonly HashSet<string> AliasesOnly = QueryParameters.Of("source", "replace");
 
     public static void MapFeeds(this IEndpointRouteBuilder app)
     {
@@ -158,21 +159,10 @@ internal static class FeedEndpoints
 
     private static Refusal? Validate(string name, FeedQuery query, IQueryCollection raw)
     {
-        List<FieldError> errors = [];
-        foreach (var (parameter, value) in raw)
+        var errors = QueryParameters.Check(raw, Known, "feeds").ToList();
+        if (name != FeedNames.Aliases)
         {
-            if (!Known.Contains(parameter))
-            {
-                errors.Add(FieldError.Query(parameter, "is not a parameter of feeds"));
-            }
-            else if (value.Count > 1)
-            {
-                errors.Add(FieldError.Query(parameter, "must be given once"));
-            }
-            else if (name != FeedNames.Aliases && parameter.ToLowerInvariant() is "source" or "replace")
-            {
-                errors.Add(FieldError.Query(parameter, "is for aliases"));
-            }
+            errors.AddRange(raw.Keys.Where(AliasesOnly.Contains).Select(parameter => FieldError.Query(parameter, "is for aliases")));
         }
 
         if (query.Source is { } source && !ImportEndpoints.IsName(source))

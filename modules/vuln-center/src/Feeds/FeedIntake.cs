@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Npgsql;
-using NpgsqlTypes;
 using Wave16.Platform.Store;
 using Wave16.Platform.Work;
 using Wave16.ServiceDefaults;
@@ -110,7 +109,7 @@ internal sealed class FeedIntake(
             p.Add(new NpgsqlParameter<string> { TypedValue = tenant });
             p.Add(new NpgsqlParameter<string> { TypedValue = first });
             p.Add(new NpgsqlParameter<string> { TypedValue = second });
-            p.Add(Text(source));
+            p.Add(OptionalParameter.Text(source));
             p.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = now });
             p.Add(new NpgsqlParameter<string> { TypedValue = actor });
             removed = (long)(await command.ExecuteScalarAsync(cancellation) ?? 0L);
@@ -180,7 +179,7 @@ internal sealed class FeedIntake(
             p.Add(new NpgsqlParameter<string> { TypedValue = tenant });
             p.Add(new NpgsqlParameter<string> { TypedValue = after.Name });
             p.Add(new NpgsqlParameter<long> { TypedValue = after.Version });
-            p.Add(Text(after.AsOf));
+            p.Add(OptionalParameter.Text(after.AsOf));
             p.Add(new NpgsqlParameter<byte[]> { TypedValue = after.Digest });
             p.Add(new NpgsqlParameter<int> { TypedValue = (int)after.Entries });
             p.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = after.At });
@@ -218,8 +217,6 @@ internal sealed class FeedIntake(
     internal static FeedHeld Read(string name, NpgsqlDataReader row) => new(
         name, row.GetInt64(0), row.IsDBNull(1) ? null : row.GetString(1), row.GetFieldValue<byte[]>(2), row.GetInt32(3), row.GetFieldValue<DateTimeOffset>(4), row.GetString(5),
         row.GetFieldValue<byte[]>(6), row.GetInt64(7), row.IsDBNull(8) ? null : row.GetGuid(8));
-
-    private static NpgsqlParameter Text(string? value) => new() { Value = (object?)value ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text };
 
     private static async Task ExecuteAsync(NpgsqlConnection connection, string sql, CancellationToken cancellation, params NpgsqlParameter[] values)
     {

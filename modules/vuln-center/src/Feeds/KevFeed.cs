@@ -18,7 +18,7 @@ internal sealed class KevFeed
     public string? AsOf { get; private set; }
 
     /// <exception cref="FeedException">It is no such file, or an entry is wrong.</exception>
-    /// <exception cref="ReportFormatException">The JSON is broken.</exception>
+    /// <exception cref="ReportFormatException">The JSON is broken, or the table not whole.</exception>
     public IAsyncEnumerable<KevRow> ReadAsync(Stream feed, bool json, ReportContext context, CancellationToken cancellation) =>
         json ? ReadJsonAsync(feed, context, cancellation) : ReadCsvAsync(feed, cancellation);
 
@@ -62,36 +62,19 @@ internal sealed class KevFeed
 
     private static async IAsyncEnumerable<KevRow> ReadCsvAsync(Stream feed, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        Dictionary<string, int>? header = null;
-        await foreach (var record in CsvRecords.ReadAsync(feed, cancellation))
+        await foreach (var record in FeedTable.ReadAsync(feed, cancellation))
         {
-            if (header is null)
+            if (record.IsComment || (record.IsHeader && !record.Header.HasAny("cveID")))
             {
-                header = record.Fields.Select((field, i) => (Field: field.Trim(), i)).DistinctBy(at => at.Field, StringComparer.OrdinalIgnoreCase)
-                    .ToDictionary(at => at.Field, at => at.i, StringComparer.OrdinalIgnoreCase);
-                if (!header.ContainsKey("cveID"))
-                {
-                    throw FeedException.AtLine(record.Line, "is neither JSON nor a header with cveID");
-                }
-
-                continue;
+                throw new FeedException(record.Pointer, "is neither JSON nor a header with cveID");
             }
 
-            var (pointer, columns) = (FeedException.LinePointer(record.Line), header);
-            if (record.Fields.Count < columns.Count)
+            if (!record.IsHeader)
             {
-                throw new FeedException(pointer, $"has {record.Fields.Count} fields, fewer than the header");
+                yield return new KevRow(
+                    record.Pointer, FeedValues.Cve(record.Text("cveID"), record.Pointer), Date(record.Text("dateAdded"), record.Pointer), Date(record.Text("dueDate"), record.Pointer),
+                    string.Equals(record.Text("knownRansomwareCampaignUse"), Known, StringComparison.OrdinalIgnoreCase));
             }
-
-            string? Field(string name) => columns.TryGetValue(name, out var at) && record.Fields[at] is { Length: > 0 } field ? field : null;
-            yield return new KevRow(
-                pointer, FeedValues.Cve(Field("cveID"), pointer), Date(Field("dateAdded"), pointer), Date(Field("dueDate"), pointer),
-                string.Equals(Field("knownRansomwareCampaignUse"), Known, StringComparison.OrdinalIgnoreCase));
-        }
-
-        if (header is null)
-        {
-            throw FeedException.AtLine(1, "is missing: the feed is empty");
         }
     }
 

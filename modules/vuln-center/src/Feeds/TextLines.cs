@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Runtime.CompilerServices;
+using Wave16.VulnCenter.Imports.Formats.Text;
 
 namespace Wave16.VulnCenter.Feeds;
 
@@ -46,10 +47,7 @@ internal static class TextLines
 
                 if (filled == buffer.Length)
                 {
-                    var larger = ArrayPool<byte>.Shared.Rent(buffer.Length * 2);
-                    buffer.AsSpan(0, filled).CopyTo(larger);
-                    ArrayPool<byte>.Shared.Return(buffer);
-                    buffer = larger;
+                    buffer = PooledBytes.Doubled(buffer);
                 }
             }
         }

@@ -55,9 +55,9 @@ internal static class FindingEvents
     private static NewEvent? GateChange(FindingState before, FindingState after) => (before.Gate, after.Gate) switch
     {
         (var stood, true) when !stood || before.Severity != after.Severity => new NewEvent(VulnCenterEvents.GateRaised, JsonSerializer.Serialize(
-            new GateRaised(GateKey(after), after.Id, after.Service, after.Severity, after.StatusSince), VulnCenterJson.Default.GateRaised)),
+            new GateRaised(GateKey(after.Service, after.Id), after.Id, after.Service, after.Severity, after.StatusSince), VulnCenterJson.Default.GateRaised)),
         (true, false) => new NewEvent(VulnCenterEvents.GateWithdrawn, JsonSerializer.Serialize(
-            new GateWithdrawn(GateKey(after), after.Id, after.Service, WhyWithdrawn(after)),
+            new GateWithdrawn(GateKey(after.Service, after.Id), after.Id, after.Service, WhyWithdrawn(after)),
             VulnCenterJson.Default.GateWithdrawn)),
         _ => null,
     };
@@ -69,7 +69,8 @@ internal static class FindingEvents
         _ => KebabCase(after.Status),
     };
 
-    private static string GateKey(FindingState finding) => $"vuln:{finding.Service}:{finding.Id:D}";
+    /// <summary>What safety-console and the reports call the gate of a finding.</summary>
+    public static string GateKey(string service, Guid finding) => $"vuln:{service}:{finding:D}";
 
     private static string KebabCase(FindingStatus status) => JsonNamingPolicy.KebabCaseLower.ConvertName(status.ToString());
 }

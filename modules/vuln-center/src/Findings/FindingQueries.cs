@@ -165,6 +165,18 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
         return (string?)await command.ExecuteScalarAsync(cancellation);
     }
 
+    /// <summary>The gate that a finding stands at now; null: at none.</summary>
+    public async Task<GateRaised?> GateAsync(string tenant, Guid id, CancellationToken cancellation)
+    {
+        await using var command = database.DataSource.CreateCommand("select service, severity, status_since from vuln_center.finding where tenant = $1 and id = $2 and gate");
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
+        command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = id });
+        await using var row = await command.ExecuteReaderAsync(cancellation);
+        return await row.ReadAsync(cancellation)
+            ? new GateRaised(FindingEvents.GateKey(row.GetString(0), id), id, row.GetString(0), (Severity)row.GetInt16(1), row.GetFieldValue<DateTimeOffset>(2))
+            : null;
+    }
+
     private static Finding Read(NpgsqlDataReader row) => new(
         row.GetGuid(0), row.GetString(1), row.GetString(2), (FindingKind)row.GetInt16(3), row.GetString(4), row.GetString(5),
         (Severity)row.GetInt16(6), row.GetString(7), (FindingStatus)row.GetInt16(8), row.GetFieldValue<DateTimeOffset>(9), row.GetBoolean(10), row.GetBoolean(11),

@@ -83,30 +83,30 @@ internal sealed class FindingStore(
         p.Add(new NpgsqlParameter<bool> { TypedValue = after.Gate });
         p.Add(new NpgsqlParameter<short> { TypedValue = (short)after.Severity });
         p.Add(new NpgsqlParameter<string> { TypedValue = after.SeverityFrom });
-        p.Add(Nullable(after.CvssScore, NpgsqlDbType.Numeric));
-        p.Add(Nullable((short?)after.Override?.Severity, NpgsqlDbType.Smallint));
-        p.Add(Nullable(after.Override?.Reason, NpgsqlDbType.Text));
-        p.Add(Nullable((short?)after.Ssvc, NpgsqlDbType.Smallint));
-        p.Add(Nullable((short?)after.Suppression?.Kind, NpgsqlDbType.Smallint));
-        p.Add(Nullable(after.Suppression?.Reason, NpgsqlDbType.Text));
-        p.Add(Nullable(after.Suppression?.Since.ToUniversalTime(), NpgsqlDbType.TimestampTz));
-        p.Add(Nullable(after.Suppression?.Until.ToUniversalTime(), NpgsqlDbType.TimestampTz));
-        p.Add(Nullable(after.Assignee, NpgsqlDbType.Text));
-        p.Add(Nullable(after.Sla.Policy, NpgsqlDbType.Text));
+        p.Add(OptionalParameter.Of(after.CvssScore, NpgsqlDbType.Numeric));
+        p.Add(OptionalParameter.Of((short?)after.Override?.Severity, NpgsqlDbType.Smallint));
+        p.Add(OptionalParameter.Text(after.Override?.Reason));
+        p.Add(OptionalParameter.Of((short?)after.Ssvc, NpgsqlDbType.Smallint));
+        p.Add(OptionalParameter.Of((short?)after.Suppression?.Kind, NpgsqlDbType.Smallint));
+        p.Add(OptionalParameter.Text(after.Suppression?.Reason));
+        p.Add(OptionalParameter.Of(after.Suppression?.Since.ToUniversalTime(), NpgsqlDbType.TimestampTz));
+        p.Add(OptionalParameter.Of(after.Suppression?.Until.ToUniversalTime(), NpgsqlDbType.TimestampTz));
+        p.Add(OptionalParameter.Text(after.Assignee));
+        p.Add(OptionalParameter.Text(after.Sla.Policy));
         p.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = after.Sla.From.ToUniversalTime() });
         p.Add(new NpgsqlParameter<TimeSpan> { TypedValue = after.Sla.Paused, NpgsqlDbType = NpgsqlDbType.Interval });
-        p.Add(Nullable(after.Sla.PausedAt?.ToUniversalTime(), NpgsqlDbType.TimestampTz));
-        p.Add(Nullable(after.Sla.WarnAt?.ToUniversalTime(), NpgsqlDbType.TimestampTz));
-        p.Add(Nullable(after.Sla.DueAt?.ToUniversalTime(), NpgsqlDbType.TimestampTz));
-        p.Add(Nullable(after.Sla.WarnedAt?.ToUniversalTime(), NpgsqlDbType.TimestampTz));
-        p.Add(Nullable(after.Sla.BreachedAt?.ToUniversalTime(), NpgsqlDbType.TimestampTz));
+        p.Add(OptionalParameter.Of(after.Sla.PausedAt?.ToUniversalTime(), NpgsqlDbType.TimestampTz));
+        p.Add(OptionalParameter.Of(after.Sla.WarnAt?.ToUniversalTime(), NpgsqlDbType.TimestampTz));
+        p.Add(OptionalParameter.Of(after.Sla.DueAt?.ToUniversalTime(), NpgsqlDbType.TimestampTz));
+        p.Add(OptionalParameter.Of(after.Sla.WarnedAt?.ToUniversalTime(), NpgsqlDbType.TimestampTz));
+        p.Add(OptionalParameter.Of(after.Sla.BreachedAt?.ToUniversalTime(), NpgsqlDbType.TimestampTz));
         p.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = accepted.At.ToUniversalTime() });
         p.Add(new NpgsqlParameter<string> { TypedValue = actor });
         p.Add(new NpgsqlParameter<string> { TypedValue = accepted.Change });
         p.Add(new NpgsqlParameter<short> { TypedValue = (short)before.Status });
-        p.Add(Nullable(accepted.Reason, NpgsqlDbType.Text));
-        p.Add(Nullable(accepted.Evidence is { } evidence ? JsonSerializer.Serialize(evidence, VulnCenterJson.Default.Evidence) : null, NpgsqlDbType.Jsonb));
-        p.Add(Nullable((float?)before.Epss, NpgsqlDbType.Real));
+        p.Add(OptionalParameter.Text(accepted.Reason));
+        p.Add(OptionalParameter.Of(accepted.Evidence is { } evidence ? JsonSerializer.Serialize(evidence, VulnCenterJson.Default.Evidence) : null, NpgsqlDbType.Jsonb));
+        p.Add(OptionalParameter.Of((float?)before.Epss, NpgsqlDbType.Real));
         p.Add(new NpgsqlParameter<string> { TypedValue = policies.Edition });
         return await tail.SaveAsync(batch, change, cancellation);
     }
@@ -138,7 +138,7 @@ internal sealed class FindingStore(
         var p = command.Parameters;
         p.Add(new NpgsqlParameter<string> { TypedValue = finding.Tenant });
         p.Add(new NpgsqlParameter<Guid> { TypedValue = finding.Id });
-        p.Add(Nullable(named, NpgsqlDbType.Uuid));
+        p.Add(OptionalParameter.Of(named, NpgsqlDbType.Uuid));
         p.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = finding.StatusSince.ToUniversalTime() });
         return (Guid?)await command.ExecuteScalarAsync(cancellation);
     }
@@ -158,8 +158,6 @@ internal sealed class FindingStore(
             ? EvidenceProof.WorthlessArtifact
             : reader.GetBoolean(0) ? EvidenceProof.Artifact : EvidenceProof.Link;
     }
-
-    private static NpgsqlParameter Nullable<T>(T? value, NpgsqlDbType type) => new() { Value = (object?)value ?? DBNull.Value, NpgsqlDbType = type };
 }
 
 /// <summary>What the audit log says of a change; of what it did not change, nothing.</summary>

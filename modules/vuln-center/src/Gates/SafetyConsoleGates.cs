@@ -5,6 +5,7 @@ using Wave16.Platform.Neighbours;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Imports;
+using Wave16.VulnCenter.Reporting;
 
 namespace Wave16.VulnCenter.Gates;
 
@@ -20,13 +21,27 @@ internal sealed class SafetyConsoleGates(
 
     public async Task<DeliveryOutcome> DeliverAsync(EventEnvelope envelope, CancellationToken cancellation)
     {
+        var restated = envelope.Type == StateRestated.EventType ? Data(envelope, VulnCenterJson.Default.StateRestated) : null;
+        if (restated is not null && restated.Neighbour != Name)
+        {
+            return DeliveryOutcome.Done;
+        }
+
         if (!address.IsConfigured)
         {
             return new DeliveryOutcome.Unavailable("not configured");
         }
 
+        var standing = restated?.Finding is { } finding ? await findings.GateAsync(envelope.TenantId, finding, cancellation) : null;
+        if (restated is not null && standing is null)
+        {
+            // Withdrawn since then, and told by an event of its own.
+            return DeliveryOutcome.Done;
+        }
+
         using var response = envelope.Type switch
         {
+            StateRestated.EventType when standing is not null => await RaiseAsync(envelope, standing, cancellation),
             VulnCenterEvents.GateRaised => await RaiseAsync(envelope, Data(envelope, VulnCenterJson.Default.GateRaised), cancellation),
             VulnCenterEvents.GateWithdrawn => await console.WithdrawAsync(envelope.TenantId, Data(envelope, VulnCenterJson.Default.GateWithdrawn).Key, cancellation),
             _ => throw new EventRejectedException($"{Name} does not take {envelope.Type}."),

@@ -30,8 +30,8 @@ internal sealed class GroupQueries([FromKeyedServices(VulnCenterModule.ModuleNam
             """, connection))
         {
             command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
-            command.Parameters.Add(new NpgsqlParameter { Value = (object?)service ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text });
-            command.Parameters.Add(new NpgsqlParameter { Value = (object?)after?.Id ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid });
+            command.Parameters.Add(OptionalParameter.Text(service));
+            command.Parameters.Add(OptionalParameter.Of(after?.Id, NpgsqlDbType.Uuid));
             command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = limit });
             await using var reader = await command.ExecuteReaderAsync(cancellation);
             while (await reader.ReadAsync(cancellation))

@@ -40,8 +40,7 @@ internal static class ImportEndpoints
     private const int MaxFindingsPosted = 10_000;
     private const int NameLength = 200;
 
-    // What is misspelt or said twice would change what the import means without anybody noticing.
-    private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase) { "format", "service", "source", "scope", "scopeFilter", "kinds", "expectEmpty", "repository", "commit", "wait" };
+    private static readonly HashSet<string> Known = QueryParameters.Of("format", "service", "source", "scope", "scopeFilter", "kinds", "expectEmpty", "repository", "commit", "wait");
 
     public static void MapImports(this IEndpointRouteBuilder app)
     {
@@ -178,17 +177,7 @@ internal static class ImportEndpoints
             errors.Add(FieldError.Query("wait", "must be 0 to 120 seconds"));
         }
 
-        foreach (var (name, values) in raw)
-        {
-            if (!Known.Contains(name))
-            {
-                errors.Add(FieldError.Query(name, "is not a parameter of an import"));
-            }
-            else if (values.Count > 1)
-            {
-                errors.Add(FieldError.Query(name, "must be given once"));
-            }
-        }
+        errors.AddRange(QueryParameters.Check(raw, Known, "an import"));
 
         return errors.Count == 0 ? null : new Refusal(ProblemCodes.Invalid.Code, "The import is not valid.", errors);
     }

@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Microsoft.Extensions.Options;
 using Npgsql;
-using NpgsqlTypes;
 using Wave16.Platform.Events;
 using Wave16.Platform.Store;
 using Wave16.VulnCenter.Contracts;
@@ -70,11 +69,11 @@ internal sealed class ImportMerge(
         using var turn = await turns.TakeAsync(scan.Tenant, [scan.Seen.Service], cancellation);
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
-        await ExecuteAsync(connection, MergeSql.Lock, cancellation, scan.Tenant, scan.Seen.Service);
+        await connection.ExecuteAsync(MergeSql.Lock, cancellation, scan.Tenant, scan.Seen.Service);
         var locked = clock.GetTimestamp();
         if (await RecordedAsync(connection, scan, cancellation) is { } recorded)
         {
-            await ExecuteAsync(connection, MergeSql.Unstage, cancellation, scan.Import, scan.Seen.Service, scan.Seen.Source);
+            await connection.ExecuteAsync(MergeSql.Unstage, cancellation, scan.Import, scan.Seen.Service, scan.Seen.Source);
             await guard(connection);
             await transaction.CommitAsync(cancellation);
             return recorded;
@@ -85,13 +84,13 @@ internal sealed class ImportMerge(
         {
             RuleSet = await keys.EnterAsync(connection, new SourceScope(scan.Tenant, scan.Seen.Service, scan.Seen.Source), scan.Import, scan.RuleSet, scan.Actor, now, cancellation),
         };
-        await ExecuteAsync(connection, MergeSql.Candidates, cancellation, scan.Tenant, scan.Seen.Service, scan.Seen.Source, scan.Import);
-        await ExecuteAsync(connection, MergeSql.JoinByHash, cancellation);
-        await ExecuteAsync(connection, MergeSql.Match, cancellation, scan.Import, scan.Seen.Service, scan.Seen.Source);
-        await ExecuteAsync(connection, MergeSql.Analyze, cancellation);
+        await connection.ExecuteAsync(MatchSql.Candidates, cancellation, scan.Tenant, scan.Seen.Service, scan.Seen.Source, scan.Import);
+        await connection.ExecuteAsync(MatchSql.JoinByHash, cancellation);
+        await connection.ExecuteAsync(MatchSql.Match, cancellation, scan.Import, scan.Seen.Service, scan.Seen.Source);
+        await connection.ExecuteAsync(MatchSql.Analyze, cancellation);
         await DriftAsync(connection, scan, cancellation);
-        await ExecuteAsync(connection, MergeSql.Touched, cancellation, scan.Tenant, Closed);
-        await ExecuteAsync(connection, MergeSql.Gone, cancellation,
+        await connection.ExecuteAsync(MergeSql.Touched, cancellation, scan.Tenant, Closed);
+        await connection.ExecuteAsync(MergeSql.Gone, cancellation,
             scan.Tenant, scan.Seen.Service, scan.Seen.Source, Live, scan.Closes, scan.ScopeFilter, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Category);
         var counts = await CountAsync(connection, scan, cancellation);
         var result = new ScanResult(
@@ -109,18 +108,18 @@ internal sealed class ImportMerge(
         var left = await GroupUpkeep.BeforeMergeAsync(connection, scan.Tenant, cancellation);
         var changes = await SettleAsync(connection, scan, now, cancellation);
         await SettledSet.WriteAsync(connection, changes, cancellation);
-        await ExecuteAsync(connection, MergeSql.InsertFindings, cancellation, scan.Tenant, scan.Seen.Service, scan.Seen.Source, now, hash);
-        await ExecuteAsync(connection, MergeSql.ForgetKeys, cancellation, scan.Tenant);
-        await ExecuteAsync(connection, MergeSql.InsertKeys, cancellation, scan.Tenant, scan.Seen.Service, scan.Seen.Source);
-        await ExecuteAsync(connection, MergeSql.UpdateFindings, cancellation, scan.Tenant, hash);
-        await ExecuteAsync(connection, MergeSql.CloseFindings, cancellation, scan.Tenant, hash);
-        await ExecuteAsync(connection, MergeSql.InsertObservations, cancellation,
+        await connection.ExecuteAsync(MergeSql.InsertFindings, cancellation, scan.Tenant, scan.Seen.Service, scan.Seen.Source, now, hash);
+        await connection.ExecuteAsync(DriftSql.ForgetKeys, cancellation, scan.Tenant);
+        await connection.ExecuteAsync(MergeSql.InsertKeys, cancellation, scan.Tenant, scan.Seen.Service, scan.Seen.Source);
+        await connection.ExecuteAsync(MergeSql.UpdateFindings, cancellation, scan.Tenant, hash);
+        await connection.ExecuteAsync(MergeSql.CloseFindings, cancellation, scan.Tenant, hash);
+        await connection.ExecuteAsync(MergeSql.InsertObservations, cancellation,
             scan.Tenant, scan.Seen.Scan, now, (short)Outcome.New, (short)Outcome.Matched, (short)Outcome.Reopened, scan.RuleSet, scan.Seen.Service, scan.Seen.Source);
-        await ExecuteAsync(connection, MergeSql.Returned, cancellation, scan.Tenant);
-        await ExecuteAsync(connection, MergeSql.InsertRejections, cancellation,
+        await connection.ExecuteAsync(MergeSql.Returned, cancellation, scan.Tenant);
+        await connection.ExecuteAsync(MergeSql.InsertRejections, cancellation,
             scan.Tenant, scan.Import, scan.Seen.Service, scan.Seen.Source, scan.Seen.Scan, now, (short)Outcome.Rejected, scan.RuleSet);
-        await ExecuteAsync(connection, SettledSet.InsertTransitions, cancellation, scan.Tenant, now, scan.Actor, scan.Seen.Scan);
-        await ExecuteAsync(connection, MergeSql.Seen, cancellation, scan.Tenant, scan.Seen.Scan, now);
+        await connection.ExecuteAsync(SettledSet.InsertTransitions, cancellation, scan.Tenant, now, scan.Actor, scan.Seen.Scan);
+        await connection.ExecuteAsync(MergeSql.Seen, cancellation, scan.Tenant, scan.Seen.Scan, now);
         var overMerged = await connection.ScalarAsync<long>(MergeSql.OverMerged, cancellation,
             scan.Tenant, scan.Seen.Service, scan.Seen.Source, scan.Seen.Scan, now, options.Value.OverMergedRules, options.Value.OverMergedLines);
         await GroupUpkeep.AfterMergeAsync(connection, scan.Tenant, scan.Seen.Service, scan.Seen.Source, left, cancellation);
@@ -128,14 +127,14 @@ internal sealed class ImportMerge(
         await tail.WriteEventsAsync(connection, scan.Tenant, now, events, cancellation);
         await SetSave.WriteDueAsync(connection, scan.Tenant, DueOf(changes), cancellation);
         IReadOnlyList<MergedItem> items = scan.WithItems ? await ItemsAsync(connection, cancellation) : [];
-        await ExecuteAsync(connection, MergeSql.InsertScan, cancellation,
+        await connection.ExecuteAsync(MergeSql.InsertScan, cancellation,
             scan.Tenant, scan.Seen.Scan, scan.Import, scan.Seen.Service, scan.Seen.Source, scan.Seen.Tool, scan.Seen.ToolVersion, scan.Format, (short)scan.Scope, scan.ScopeFilter,
             scan.Seen.Failure, scan.ReportDigest, scan.StartedAt.ToUniversalTime(), now,
             (int)result.New, (int)result.Matched, (int)result.Reopened, (int)result.Rejected, (int)result.FindingsChanged,
             (int)result.FindingsFixed, scan.WithItems ? JsonSerializer.Serialize(items, VulnCenterJson.Default.IReadOnlyListMergedItem) : null,
             scan.ClosesNothing, scan.Seen.Category, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Repository, scan.Seen.Commit);
         await tail.WriteAsync(connection, leaf, cancellation);
-        await ExecuteAsync(connection, MergeSql.Unstage, cancellation, scan.Import, scan.Seen.Service, scan.Seen.Source);
+        await connection.ExecuteAsync(MergeSql.Unstage, cancellation, scan.Import, scan.Seen.Service, scan.Seen.Source);
         await guard(connection);
         await transaction.CommitAsync(cancellation);
         metrics.Merged(result, clock.GetElapsedTime(locked));
@@ -148,8 +147,8 @@ internal sealed class ImportMerge(
 
     private static async Task<MergeResult?> RecordedAsync(NpgsqlConnection connection, StagedScan scan, CancellationToken cancellation)
     {
-        await using var command = Command(
-            connection, MergeSql.Recorded, scan.Tenant, scan.Seen.Scan, scan.Seen.Service, scan.Seen.Source, scan.ReportDigest, (short)scan.Scope, scan.StartedAt.ToUniversalTime(),
+        await using var command = connection.Statement(
+            MergeSql.Recorded, scan.Tenant, scan.Seen.Scan, scan.Seen.Service, scan.Seen.Source, scan.ReportDigest, (short)scan.Scope, scan.StartedAt.ToUniversalTime(),
             scan.ScopeFilter, !scan.WithItems);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         if (!await reader.ReadAsync(cancellation))
@@ -170,23 +169,23 @@ internal sealed class ImportMerge(
     private static async Task DriftAsync(NpgsqlConnection connection, StagedScan scan, CancellationToken cancellation)
     {
         var filter = ScanCoverage.PlaceOf(scan.ScopeFilter);
-        await ExecuteAsync(connection, MergeSql.Evidence, cancellation,
+        await connection.ExecuteAsync(DriftSql.Evidence, cancellation,
             scan.Tenant, scan.Seen.Service, scan.Seen.Source, Drifting, Tracked, scan.ScopeFilter, scan.Seen.Failure is null, (short)FindingKind.Secret, scan.Scope == ScanScope.Complete);
-        await ExecuteAsync(connection, MergeSql.JoinFreely, cancellation);
-        await ExecuteAsync(connection, MergeSql.AnalyzeEvidence, cancellation);
-        await ExecuteAsync(connection, MergeSql.Drift, cancellation,
+        await connection.ExecuteAsync(MatchSql.JoinFreely, cancellation);
+        await connection.ExecuteAsync(DriftSql.AnalyzeEvidence, cancellation);
+        await connection.ExecuteAsync(DriftSql.Drift, cancellation,
             scan.Tenant, scan.Seen.Service, scan.Seen.Source, Tracked, filter, scan.Scope == ScanScope.Complete, Drift.LineHashes.ToArray(), Drift.CodeKeys.ToArray());
-        await ExecuteAsync(connection, MergeSql.StayApart, cancellation, scan.Tenant);
-        if (await ExecuteAsync(connection, MergeSql.Adopt, cancellation) > 0)
+        await connection.ExecuteAsync(DriftSql.StayApart, cancellation, scan.Tenant);
+        if (await connection.ExecuteAsync(DriftSql.Adopt, cancellation) > 0)
         {
             // The planner remembers them as new, and would expect next to no findings that exist.
-            await ExecuteAsync(connection, MergeSql.Analyze, cancellation);
+            await connection.ExecuteAsync(MatchSql.Analyze, cancellation);
         }
     }
 
     private static async Task<MergeCounts> CountAsync(NpgsqlConnection connection, StagedScan scan, CancellationToken cancellation)
     {
-        await using var command = Command(connection, MergeSql.Count, scan.Import, scan.Seen.Service, scan.Seen.Source);
+        await using var command = connection.Statement(MergeSql.Count, scan.Import, scan.Seen.Service, scan.Seen.Source);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         await reader.ReadAsync(cancellation);
         return new MergeCounts(
@@ -219,7 +218,7 @@ internal sealed class ImportMerge(
     {
         var policies = (await PolicyStore.ForAsync(connection, scan.Tenant, [scan.Seen.Service], cancellation))[scan.Seen.Service];
         List<SettledChange> changes = [];
-        await using var command = Command(connection, MergeSql.ToSettle, scan.Tenant);
+        await using var command = connection.Statement(MergeSql.ToSettle, scan.Tenant);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         while (await reader.ReadAsync(cancellation))
         {
@@ -291,7 +290,7 @@ internal sealed class ImportMerge(
     private static async Task<IReadOnlyList<MergedItem>> ItemsAsync(NpgsqlConnection connection, CancellationToken cancellation)
     {
         List<MergedItem> items = [];
-        await using var command = Command(connection, MergeSql.Items, (short)Outcome.New, (short)Outcome.Matched, (short)Outcome.Reopened);
+        await using var command = connection.Statement(MergeSql.Items, (short)Outcome.New, (short)Outcome.Matched, (short)Outcome.Reopened);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         while (await reader.ReadAsync(cancellation))
         {
@@ -299,25 +298,6 @@ internal sealed class ImportMerge(
         }
 
         return items;
-    }
-
-    private static async Task<int> ExecuteAsync(NpgsqlConnection connection, string sql, CancellationToken cancellation, params object?[] values)
-    {
-        await using var command = Command(connection, sql, values);
-        return await command.ExecuteNonQueryAsync(cancellation);
-    }
-
-    private static NpgsqlCommand Command(NpgsqlConnection connection, string sql, params object?[] values)
-    {
-        var command = new NpgsqlCommand(sql, connection) { CommandTimeout = 600 };
-        foreach (var value in values)
-        {
-            command.Parameters.Add(value is null
-                ? new NpgsqlParameter { Value = DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text }
-                : new NpgsqlParameter { Value = value });
-        }
-
-        return command;
     }
 
     private sealed record MergeCounts(long Staged, long Rejected, long New, long Matched, long Reopened, long Changed, long Fixed, string Digest);

@@ -34,16 +34,7 @@ internal sealed class ReportSpool : IAsyncDisposable
     {
         var counted = new CountingStream(body);
         await using var decoded = Decode(counted, encoding);
-        var file = new FileStream(
-            Path.Combine(directory, $"wave16-report-{Guid.NewGuid():N}"),
-            new FileStreamOptions
-            {
-                Mode = FileMode.CreateNew,
-                Access = FileAccess.ReadWrite,
-                Share = FileShare.None,
-                BufferSize = 0,
-                Options = FileOptions.DeleteOnClose | FileOptions.Asynchronous,
-            });
+        var file = SpoolFile.Create(directory, "report");
         try
         {
             using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

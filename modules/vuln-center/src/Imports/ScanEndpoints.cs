@@ -60,10 +60,10 @@ internal sealed class ScanQueries([FromKeyedServices(VulnCenterModule.ModuleName
             """);
         var p = command.Parameters;
         p.Add(new NpgsqlParameter<string> { TypedValue = tenant });
-        p.Add(new NpgsqlParameter { Value = (object?)service ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text });
-        p.Add(new NpgsqlParameter { Value = (object?)source ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text });
-        p.Add(new NpgsqlParameter { Value = (object?)after?.FinishedAt.ToUniversalTime() ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.TimestampTz });
-        p.Add(new NpgsqlParameter { Value = (object?)after?.Id ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid });
+        p.Add(OptionalParameter.Text(service));
+        p.Add(OptionalParameter.Text(source));
+        p.Add(OptionalParameter.Of(after?.FinishedAt.ToUniversalTime(), NpgsqlDbType.TimestampTz));
+        p.Add(OptionalParameter.Of(after?.Id, NpgsqlDbType.Uuid));
         p.Add(new NpgsqlParameter<int> { TypedValue = limit });
         List<Scan> scans = [];
         await using var reader = await command.ExecuteReaderAsync(cancellation);

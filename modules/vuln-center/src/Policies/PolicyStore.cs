@@ -174,11 +174,11 @@ internal sealed class PolicyStore(
         p.Add(new NpgsqlParameter<string> { TypedValue = tenant });
         p.Add(new NpgsqlParameter<string> { TypedValue = service });
         p.Add(new NpgsqlParameter<long> { TypedValue = version });
-        p.Add(Text(profile.Tier));
-        p.Add(Text(profile.Owner));
-        p.Add(Text(profile.Repository));
-        p.Add(new NpgsqlParameter { Value = (object?)(short?)profile.Mission ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Smallint });
-        p.Add(Text(CvssEnvironments.Write(profile.CvssEnvironment)));
+        p.Add(OptionalParameter.Text(profile.Tier));
+        p.Add(OptionalParameter.Text(profile.Owner));
+        p.Add(OptionalParameter.Text(profile.Repository));
+        p.Add(OptionalParameter.Of((short?)profile.Mission, NpgsqlDbType.Smallint));
+        p.Add(OptionalParameter.Text(CvssEnvironments.Write(profile.CvssEnvironment)));
         p.Add(new NpgsqlParameter<bool> { TypedValue = before is not null });
         return await SaveAsync(command, change, recomputation, cancellation);
     }
@@ -191,7 +191,7 @@ internal sealed class PolicyStore(
             where tenant = $1 and ($2::text is null or name > $2) order by name limit $3
             """);
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
-        command.Parameters.Add(Text(after));
+        command.Parameters.Add(OptionalParameter.Text(after));
         command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = limit });
         List<(string, StoredService)> services = [];
         await using var reader = await command.ExecuteReaderAsync(cancellation);
@@ -225,8 +225,6 @@ internal sealed class PolicyStore(
 
     private static T? Read<T>(NpgsqlDataReader reader, int column, JsonTypeInfo<T> type)
         where T : class => reader.Text(column) is { } json ? JsonSerializer.Deserialize(json, type) : null;
-
-    private static NpgsqlParameter Text(string? value) => new() { Value = (object?)value ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text };
 }
 
 internal sealed record StoredPolicy<T>(long Version, T Policy, DateTimeOffset At, string Actor, byte[] AuditHash);

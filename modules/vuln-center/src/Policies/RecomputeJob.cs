@@ -46,7 +46,7 @@ internal sealed class RecomputeJob([FromKeyedServices(VulnCenterModule.ModuleNam
             where tenant = $1 and ($2::text is null or service = $2) and id > $3 order by id limit {Resettlement.BatchSize}
             """);
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
-        command.Parameters.Add(new NpgsqlParameter { Value = (object?)service ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text });
+        command.Parameters.Add(OptionalParameter.Text(service));
         command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = after });
         List<Guid> ids = [];
         await using var reader = await command.ExecuteReaderAsync(cancellation);

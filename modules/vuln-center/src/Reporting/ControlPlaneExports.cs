@@ -1,6 +1,8 @@
+using Microsoft.Extensions.Options;
 using Wave16.Platform.Events;
 using Wave16.Platform.Neighbours;
 using Wave16.ServiceDefaults;
+using Wave16.VulnCenter.Imports;
 
 namespace Wave16.VulnCenter.Reporting;
 
@@ -11,9 +13,10 @@ internal sealed class ControlPlaneExports(
     ControlPlane client,
     [FromKeyedServices(ControlPlane.Name)] NeighbourAddress address,
     DependencyHealth health,
+    IOptions<ImportOptions> options,
     TimeProvider clock) : IDestination
 {
-    private readonly ServiceExport _export = new(report, snapshots, address, health, clock, client.PutAsync);
+    private readonly ServiceExport _export = new(report, snapshots, address, health, options.Value, clock, client.PutAsync);
 
     public string Name => ControlPlane.Name;
 

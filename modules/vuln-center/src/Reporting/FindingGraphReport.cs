@@ -33,7 +33,7 @@ internal sealed class FindingGraphReport : IReport
 
     private const string Findings = $$"""
         select f.id, f.service, f.source, f.kind, f.rule, f.title, f.severity, f.status, f.status_since, f.regression, f.gate, f.identifiers, f.first_seen, f.line,
-               case when f.component is not null then {{ComponentId}} end, case when f.path is not null then {{FileId}} end
+               case when f.component is not null then {{ComponentId}} end, case when f.path is not null then {{FileId}} end, f.kev, f.sla_due_at, f.sla_breached_at
         from vuln_center.finding f where {where} and f.status <> 4 order by f.id
         """;
 
@@ -47,7 +47,7 @@ internal sealed class FindingGraphReport : IReport
 
     public string MediaType => "application/vnd.jgf+json";
 
-    public int Shape => 1;
+    public int Shape => 2;
 
     public async Task WriteAsync(ReportSnapshot snapshot, ReportJson json, CancellationToken cancellation)
     {
@@ -136,6 +136,10 @@ internal sealed class FindingGraphReport : IReport
                 writer.WriteNumber("line", row.GetInt32(13));
             }
 
+            writer.WriteBoolean("kev", row.GetBoolean(16));
+            Time("due", row.Time(17));
+            Time("breached", row.Time(18));
+
             await EndAsync();
         }
 
@@ -152,6 +156,14 @@ internal sealed class FindingGraphReport : IReport
             if (value is not null)
             {
                 writer.WriteString(name, value);
+            }
+        }
+
+        void Time(string name, DateTimeOffset? value)
+        {
+            if (value is { } time)
+            {
+                writer.WriteString(name, time);
             }
         }
 

@@ -14,7 +14,7 @@ internal sealed class GateReport(IOptions<ImportOptions> options) : IReport
         """;
 
     private const string Gates = """
-        select f.service, f.id, f.severity, f.status, f.status_since, f.title from vuln_center.finding f
+        select f.service, f.id, f.severity, f.status, f.status_since, f.title, f.kev, f.sla_due_at, f.sla_breached_at from vuln_center.finding f
         where {where} and f.gate
         order by f.service, f.severity desc, f.status_since, f.id
         """;
@@ -23,7 +23,7 @@ internal sealed class GateReport(IOptions<ImportOptions> options) : IReport
 
     public string MediaType => "application/json";
 
-    public int Shape => 1;
+    public int Shape => 2;
 
     public async Task WriteAsync(ReportSnapshot snapshot, ReportJson json, CancellationToken cancellation)
     {
@@ -52,12 +52,13 @@ internal sealed class GateReport(IOptions<ImportOptions> options) : IReport
 
     public async Task WriteAsync(ReportSnapshot snapshot, CsvTable csv, CancellationToken cancellation)
     {
-        await csv.RowAsync(cancellation, "service", "severity", "status", "since", "title", "finding", "key", "url");
+        await csv.RowAsync(cancellation, "service", "severity", "status", "since", "title", "finding", "key", "url", "known exploited", "due", "overdue since");
         await foreach (var gate in GatesAsync(snapshot, cancellation))
         {
             await csv.RowAsync(
                 cancellation, gate.Service, FindingFilter.KebabCase(gate.Severity), FindingFilter.KebabCase(gate.Status), CsvTable.Of(gate.Since), gate.Title,
-                gate.Finding.ToString("D"), gate.Key, gate.Url);
+                gate.Finding.ToString("D"), gate.Key, gate.Url,
+                CsvTable.Of(gate.Kev), CsvTable.Of(gate.Due), CsvTable.Of(gate.Breached));
         }
     }
 
@@ -67,8 +68,9 @@ internal sealed class GateReport(IOptions<ImportOptions> options) : IReport
         {
             var (service, id) = (row.GetString(0), row.GetGuid(1));
             yield return new ReportedGate(
-                $"vuln:{service}:{id:D}", service, id, (Severity)row.GetInt16(2), (FindingStatus)row.GetInt16(3), row.GetFieldValue<DateTimeOffset>(4), row.GetString(5),
-                new Uri(options.Value.PublicUrl, $"findings/{id:D}").ToString());
+                FindingEvents.GateKey(service, id), service, id, (Severity)row.GetInt16(2), (FindingStatus)row.GetInt16(3), row.GetFieldValue<DateTimeOffset>(4), row.GetString(5),
+                new Uri(options.Value.PublicUrl, $"findings/{id:D}").ToString(),
+                row.GetBoolean(6), row.Time(7), row.Time(8));
         }
     }
 }

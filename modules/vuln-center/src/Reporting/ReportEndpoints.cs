@@ -12,7 +12,7 @@ internal static class ReportEndpoints
 {
     private const string Csv = "text/csv";
 
-    private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase) { "service", "format" };
+    private static readonly HashSet<string> Known = QueryParameters.Of("service", "format");
 
     public static void MapReports(this IEndpointRouteBuilder app)
     {
@@ -75,17 +75,7 @@ internal static class ReportEndpoints
             errors.Add(FieldError.Query("format", "must be csv or json"));
         }
 
-        foreach (var (name, values) in raw)
-        {
-            if (!Known.Contains(name))
-            {
-                errors.Add(FieldError.Query(name, "is not a parameter of a report"));
-            }
-            else if (values.Count > 1)
-            {
-                errors.Add(FieldError.Query(name, "must be given once"));
-            }
-        }
+        errors.AddRange(QueryParameters.Check(raw, Known, "a report"));
 
         return errors.Count == 0 ? null : new Refusal(ProblemCodes.Invalid.Code, "The request is not valid.", errors);
     }

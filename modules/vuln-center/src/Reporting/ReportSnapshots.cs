@@ -81,7 +81,7 @@ internal sealed class ReportSnapshots([FromKeyedServices(VulnCenterModule.Module
     {
         await using var command = new NpgsqlCommand(Revision, connection);
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
-        command.Parameters.Add(new NpgsqlParameter { Value = (object?)service ?? DBNull.Value, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Text });
+        command.Parameters.Add(OptionalParameter.Text(service));
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         await reader.ReadAsync(cancellation);
         return new ReportState(tenant, service, reader.GetInt64(0), reader.IsDBNull(1) ? null : reader.GetFieldValue<DateTimeOffset>(1));

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
@@ -7,6 +6,7 @@ using Wave16.Platform.Events;
 using Wave16.Platform.Neighbours;
 using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Imports;
 
 namespace Wave16.VulnCenter.Reporting;
 
@@ -16,7 +16,7 @@ namespace Wave16.VulnCenter.Reporting;
 /// are a few exports, however slow the neighbour is.
 /// </summary>
 internal sealed class ServiceExport(
-    IReport report, ReportSnapshots snapshots, NeighbourAddress address, DependencyHealth health, TimeProvider clock, ServiceExport.Put put)
+    IReport report, ReportSnapshots snapshots, NeighbourAddress address, DependencyHealth health, ImportOptions options, TimeProvider clock, ServiceExport.Put put)
 {
     /// <summary>Hands the neighbour what it is to keep of the source from now on.</summary>
     public delegate Task<HttpResponseMessage> Put(string tenant, string source, HttpContent content, CancellationToken cancellation);
@@ -32,9 +32,21 @@ internal sealed class ServiceExport(
 
     public async Task<DeliveryOutcome> DeliverAsync(EventEnvelope envelope, CancellationToken cancellation)
     {
+        var restated = envelope.Type == StateRestated.EventType;
+        if (restated && Data(envelope, VulnCenterJson.Default.StateRestated).Neighbour != address.Name)
+        {
+            return DeliveryOutcome.Done;
+        }
+
         if (!address.IsConfigured)
         {
-            // Nobody waits for it, and nothing is owed: whoever is configured later gets the state of that time.
+            if (restated)
+            {
+                // Another replica knows the address: this one has not been started anew yet.
+                return new DeliveryOutcome.Retry("not configured in this replica");
+            }
+
+            // Nobody waits for it, and nothing is owed: whoever is configured later is told then (Restatement).
             health.Report(address.Name, DependencyState.NotConfigured, reporter: $"{VulnCenterModule.ModuleName}-exports");
             return DeliveryOutcome.Done;
         }
@@ -61,7 +73,10 @@ internal sealed class ServiceExport(
             return DeliveryOutcome.Done;
         }
 
-        using var content = new Export(report, snapshots, tenant, service);
+        var (spool, changes) = await SpoolAsync(tenant, service, cancellation);
+        await using var _ = spool;
+        using var content = new StreamContent(spool);
+        content.Headers.ContentType = new MediaTypeHeaderValue(report.MediaType);
         using var response = await put(tenant, $"{VulnCenterModule.ModuleName}:{service}", content, cancellation);
         var outcome = response.ToOutcome(clock);
         if (outcome is DeliveryOutcome.Delivered)
@@ -71,10 +86,30 @@ internal sealed class ServiceExport(
                 _exported.Clear();
             }
 
-            _exported[(tenant, service)] = content.Changes;
+            _exported[(tenant, service)] = changes;
         }
 
         return outcome;
+    }
+
+    /// <summary>Written before it is sent: however slow the neighbour is, it holds no snapshot of the store.</summary>
+    private async Task<(FileStream Spool, long Changes)> SpoolAsync(string tenant, string service, CancellationToken cancellation)
+    {
+        var spool = SpoolFile.Create(options.SpoolDirectory, "export");
+        try
+        {
+            await using var snapshot = await snapshots.OpenAsync(tenant, service, cancellation);
+            await using var json = new ReportJson(spool);
+            await report.WriteAsync(snapshot, json, cancellation);
+            await json.EndAsync(cancellation);
+            spool.Position = 0;
+            return (spool, snapshot.State.Changes);
+        }
+        catch
+        {
+            await spool.DisposeAsync();
+            throw;
+        }
     }
 
     private static string ServiceOf(EventEnvelope envelope) => envelope.Type switch
@@ -84,44 +119,10 @@ internal sealed class ServiceExport(
         VulnCenterEvents.SeverityChanged => Data(envelope, VulnCenterJson.Default.FindingSeverityChanged).Service,
         VulnCenterEvents.SuppressionChanged => Data(envelope, VulnCenterJson.Default.FindingSuppressionChanged).Service,
         VulnCenterEvents.SlaBreached => Data(envelope, VulnCenterJson.Default.FindingSlaBreached).Service,
+        StateRestated.EventType => Data(envelope, VulnCenterJson.Default.StateRestated).Service,
         _ => throw new EventRejectedException($"An export does not take {envelope.Type}."),
     };
 
     private static T Data<T>(EventEnvelope envelope, JsonTypeInfo<T> type) =>
         JsonSerializer.Deserialize(envelope.Data, type) ?? throw new EventRejectedException($"Event {envelope.Id} has no data.");
-
-    /// <summary>Written from the store while it is sent; sent again, it is the state of then.</summary>
-    private sealed class Export : HttpContent
-    {
-        private readonly IReport _report;
-        private readonly ReportSnapshots _snapshots;
-        private readonly string _tenant;
-        private readonly string _service;
-
-        public Export(IReport report, ReportSnapshots snapshots, string tenant, string service)
-        {
-            (_report, _snapshots, _tenant, _service) = (report, snapshots, tenant, service);
-            Headers.ContentType = new MediaTypeHeaderValue(report.MediaType);
-        }
-
-        /// <summary>Which state was sent last.</summary>
-        public long Changes { get; private set; }
-
-        protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) => SerializeToStreamAsync(stream, context, CancellationToken.None);
-
-        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context, CancellationToken cancellationToken)
-        {
-            await using var snapshot = await _snapshots.OpenAsync(_tenant, _service, cancellationToken);
-            Changes = snapshot.State.Changes;
-            await using var json = new ReportJson(stream);
-            await _report.WriteAsync(snapshot, json, cancellationToken);
-            await json.EndAsync(cancellationToken);
-        }
-
-        protected override bool TryComputeLength(out long length)
-        {
-            length = 0;
-            return false;
-        }
-    }
 }

@@ -12,6 +12,8 @@ namespace Wave16.VulnCenter.Summary;
 
 internal static class SummaryEndpoints
 {
+    private static readonly HashSet<string> Known = QueryParameters.Of("service", "format");
+
     public static void MapSummary(this IEndpointRouteBuilder app) =>
         app.MapGet("/findings/summary", GetAsync).RequireScope(VulnCenterScopes.Read).WithTags("Findings")
             .WithName("GetFindingSummary").WithSummary("The backlog at a glance, as JSON or as a page")
@@ -30,17 +32,7 @@ internal static class SummaryEndpoints
             errors.Add(FieldError.Query("format", "must be json or html"));
         }
 
-        foreach (var (name, values) in http.Request.Query)
-        {
-            if (name is not ("service" or "format"))
-            {
-                errors.Add(FieldError.Query(name, "is not a parameter of the summary"));
-            }
-            else if (values.Count > 1)
-            {
-                errors.Add(FieldError.Query(name, "must be given once"));
-            }
-        }
+        errors.AddRange(QueryParameters.Check(http.Request.Query, Known, "the summary"));
 
         if (errors.Count > 0)
         {

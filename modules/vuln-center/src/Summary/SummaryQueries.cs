@@ -68,7 +68,7 @@ internal sealed class SummaryQueries([FromKeyedServices(VulnCenterModule.ModuleN
         {
             var command = new NpgsqlBatchCommand(sql);
             command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = tenant });
-            command.Parameters.Add(new NpgsqlParameter { Value = (object?)service ?? DBNull.Value, NpgsqlDbType = NpgsqlTypes.NpgsqlDbType.Text });
+            command.Parameters.Add(OptionalParameter.Text(service));
             command.Parameters.Add(new NpgsqlParameter<DateOnly> { TypedValue = today });
             command.Parameters.Add(new NpgsqlParameter<DateOnly> { TypedValue = firstWeek });
             batch.BatchCommands.Add(command);

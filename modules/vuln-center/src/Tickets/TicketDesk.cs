@@ -15,7 +15,9 @@ internal sealed class TicketDesk(
     IntegrationHub hub,
     [FromKeyedServices(IntegrationHub.Name)] NeighbourAddress address,
     IOptions<ImportOptions> options,
-    TimeProvider clock) : IDestination
+    IOptions<TicketOptions> tickets,
+    TimeProvider clock,
+    ILogger<TicketDesk> log) : IDestination
 {
     private const string Actor = "system:integration-hub";
     private const int Attempts = 5;
@@ -127,6 +129,34 @@ internal sealed class TicketDesk(
             : (null, new Refusal(TicketProblems.Gone, $"integration-hub knows no ticket {key} at {ticket.Connector}."));
     }
 
+    /// <summary>Asks for an open ticket, and sets when it is asked for again. While integration-hub cannot be asked, that is not sooner: there may be many.</summary>
+    /// <param name="generation">Of this poll.</param>
+    public async Task PollAsync(string tenant, Guid id, long generation, CancellationToken cancellation)
+    {
+        if (await store.LoadAsync(tenant, id, cancellation) is not { Key: { } key } ticket || !TicketRules.IsPolled(ticket.State))
+        {
+            return;
+        }
+
+        try
+        {
+            if (address.IsConfigured && await hub.FindAsync(tenant, ticket.Connector, key, cancellation) is { } known)
+            {
+                ticket = await ChangeAsync(ticket, new TicketCommand.Reported(known.State, known.UpdatedAt, known.Link), cancellation);
+            }
+        }
+        catch (Exception away) when (away is HttpRequestException || away.ToOutcome() is DeliveryOutcome.Unavailable)
+        {
+            log.LogDebug(away, "Ticket {Ticket} could not be asked for", id);
+        }
+
+        if (TicketRules.IsPolled(ticket.State))
+        {
+            var now = clock.GetUtcNow();
+            await store.PollAsync(tenant, id, TicketPoll.At(NextPoll(now), now, after: generation), cancellation);
+        }
+    }
+
     /// <returns>False when there is no such ticket.</returns>
     public async Task<bool> ReportAsync(string tenant, TicketUpdate update, CancellationToken cancellation)
     {
@@ -149,7 +179,8 @@ internal sealed class TicketDesk(
                 return ticket;
             }
 
-            if (await store.SaveAsync(ticket, decided.Ticket, decided.Change, Actor, now, cancellation) is SaveOutcome.Saved saved)
+            var poll = TicketPoll.At(TicketRules.IsPolled(decided.Ticket.State) ? NextPoll(now) : null, now);
+            if (await store.SaveAsync(ticket, decided.Ticket, decided.Change, Actor, now, poll, cancellation) is SaveOutcome.Saved saved)
             {
                 return decided.Ticket with { AuditHash = saved.AuditHash };
             }
@@ -159,4 +190,7 @@ internal sealed class TicketDesk(
 
         throw new RefusedException(new Refusal(ProblemCodes.Overloaded.Code, "The ticket is being changed by others; try again."));
     }
+
+    // Tickets that were opened together are not asked for together.
+    private DateTimeOffset NextPoll(DateTimeOffset now) => now + (TimeSpan.FromHours(tickets.Value.TicketPollHours) * (0.9 + (Random.Shared.NextDouble() / 5)));
 }

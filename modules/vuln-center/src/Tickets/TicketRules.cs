@@ -59,19 +59,22 @@ internal static partial class TicketRules
             Additional = t.Additional || t.State == Failed,
             Key = c.Hub.Id,
             Link = c.Hub.Link,
-            StateSince = c.Hub.UpdatedAt,
+            StateSince = AsStored(c.Hub.UpdatedAt),
             Problem = null,
         }, "ticket.opened"),
         (Requested, TicketCommand.Refused c) => (t with { Version = t.Version + 1, State = Failed, StateSince = now, Problem = c.Reason }, "ticket.refused"),
 
         // Webhooks come late, twice and in any order: only what is newer counts. That it is in the same state since later is kept, too: what lies between is stale.
-        (Open or InProgress or Resolved or Closed, TicketCommand.Reported c) when c.UpdatedAt > t.StateSince =>
-            (t with { Version = t.Version + 1, State = c.State, Link = c.Link ?? t.Link, StateSince = c.UpdatedAt, Additional = t.Additional || Reopens(t.State, c.State) }, "ticket.state-changed"),
+        (Open or InProgress or Resolved or Closed, TicketCommand.Reported c) when AsStored(c.UpdatedAt) > t.StateSince =>
+            (t with { Version = t.Version + 1, State = c.State, Link = c.Link ?? t.Link, StateSince = AsStored(c.UpdatedAt), Additional = t.Additional || Reopens(t.State, c.State) }, "ticket.state-changed"),
         _ => null,
     };
 
     /// <summary>Whether it counts as the one that is under way at its connector.</summary>
     public static bool IsUnderWay(TicketState state) => state is Requested or Open or InProgress;
+
+    /// <summary>Whether integration-hub is asked for it now and then.</summary>
+    public static bool IsPolled(TicketState state) => state is Open or InProgress;
 
     public static HubTicketBody BodyOf(TicketSubject finding, TicketRequest request, Uri publicUrl)
     {
@@ -137,6 +140,9 @@ internal static partial class TicketRules
     public static bool IsKey(string id) => id.Length is > 0 and <= 200 && !id.Any(char.IsControl);
 
     public static bool IsLink(string link) => link.Length <= 2_000 && !link.Any(char.IsControl) && Uri.TryCreate(link, UriKind.Absolute, out var uri) && uri.Scheme is "https" or "http";
+
+    // To the microsecond: with more digits than the store keeps, what it has would be older than itself.
+    private static DateTimeOffset AsStored(DateTimeOffset time) => time.AddTicks(-(time.Ticks % TimeSpan.TicksPerMicrosecond));
 
     private static bool Reopens(TicketState from, TicketState to) => !IsUnderWay(from) && IsUnderWay(to);
 

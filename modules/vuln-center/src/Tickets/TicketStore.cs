@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Npgsql;
-using NpgsqlTypes;
 using Wave16.Platform.Store;
 using Wave16.VulnCenter.Contracts;
 
@@ -83,7 +82,8 @@ internal sealed class TicketStore(
             cancellation);
     }
 
-    public async Task<SaveOutcome> SaveAsync(TicketEntity before, TicketEntity after, string change, string actor, DateTimeOffset now, CancellationToken cancellation)
+    public async Task<SaveOutcome> SaveAsync(
+        TicketEntity before, TicketEntity after, string change, string actor, DateTimeOffset now, DueChange poll, CancellationToken cancellation)
     {
         await using var command = Command(Save, after.Tenant, after.Id);
         var p = command.Parameters;
@@ -91,13 +91,18 @@ internal sealed class TicketStore(
         p.Add(new NpgsqlParameter<long> { TypedValue = after.Version });
         p.Add(new NpgsqlParameter<short> { TypedValue = (short)after.State });
         p.Add(new NpgsqlParameter<bool> { TypedValue = after.Additional });
-        Text(after.Key);
-        Text(after.Link);
+        p.Add(OptionalParameter.Text(after.Key));
+        p.Add(OptionalParameter.Text(after.Link));
         p.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = after.StateSince.ToUniversalTime() });
-        Text(after.Problem);
-        return await tail.SaveAsync(command, ChangeOf(after, now, actor, change) with { PreviousAuditHash = before.AuditHash }, cancellation);
+        p.Add(OptionalParameter.Text(after.Problem));
+        return await tail.SaveAsync(command, ChangeOf(after, now, actor, change) with { PreviousAuditHash = before.AuditHash, Due = [poll] }, cancellation);
+    }
 
-        void Text(string? value) => p.Add(new NpgsqlParameter { Value = (object?)value ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text });
+    /// <summary>Sets the next poll of a ticket that stays as it is.</summary>
+    public async Task PollAsync(string tenant, Guid id, DueChange poll, CancellationToken cancellation)
+    {
+        await using var connection = await database.OpenAsync(cancellation);
+        await SetSave.WriteDueAsync(connection, tenant, [new EntityDue(id.ToString("D"), poll)], cancellation);
     }
 
     public async Task<TicketEntity?> LoadAsync(string tenant, Guid id, CancellationToken cancellation)

@@ -16,6 +16,12 @@ internal sealed class CsvRecords(Stream report, ReportContext context)
 {
     const int MaxColumns = 2_000;
 
+    /// <summary>Whether lines before the header that begin with '#' are comments.</summary>
+    public bool HasComments { get; init; }
+
+    /// <summary>A record's pointer, of its number (from 0 after the header, before it -1) and the line where it begins (from 1). By itself it is the number: <c>/17</c>.</summary>
+    public Func<int, long, string> PointerOf { get; init; } = static (index, _) => index < 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"/{index}");
+
     /// <summary>Reads the file from its start, the header too.</summary>
     /// <exception cref="ReportFormatException">It is empty, ends within a record, or breaks a limit.</exception>
     public async IAsyncEnumerable<CsvRecord> ReadAsync([EnumeratorCancellation] CancellationToken cancellationToken)
@@ -30,10 +36,13 @@ internal sealed class CsvRecords(Stream report, ReportContext context)
             Mode = CsvMode.RFC4180,
         });
         CsvHeader? header = null;
-        var (index, taken) = (-1, 0L);
-        source.Pointer = () => header is null ? "" : Pointer(index);
-        while (await parser.ReadAsync())
+        var (index, taken, line) = (-1, 0L, 1L);
+        source.Pointer = () => PointerOf(index, line);
+        while (true)
         {
+            line = source.Line;
+            if (!await parser.ReadAsync())
+                break;
             var offset = source.Offset;
             var raw = source.Take(parser.CharCount - taken);
             taken = parser.CharCount;
@@ -44,11 +53,16 @@ internal sealed class CsvRecords(Stream report, ReportContext context)
             var fields = parser.Record ?? [];
             if (Array.TrueForAll(fields, string.IsNullOrWhiteSpace))
                 continue;
+            if (HasComments && header is null && fields[0].StartsWith('#'))
+            {
+                yield return new CsvRecord(source.Pointer(), offset, Sha256Digest.Of(raw), new CsvHeader([]), fields) { IsComment = true };
+                continue;
+            }
             var isHeader = header is null;
             header ??= new CsvHeader(fields);
             if (!isHeader && ++index >= context.MaxElements)
                 throw source.Fault(ReportFormatException.TooMany, $"More than {context.MaxElements} records.");
-            var record = new CsvRecord(Pointer(index), offset, Sha256Digest.Of(raw), header, fields) { IsHeader = isHeader };
+            var record = new CsvRecord(source.Pointer(), offset, Sha256Digest.Of(raw), header, fields) { IsHeader = isHeader };
             var isCut = source.HasEnded && (IsOpen(raw) || fields.Length < header.Count);
             // Whether a header is one is not for this reader to say.
             if (isCut && !isHeader)
@@ -60,8 +74,6 @@ internal sealed class CsvRecords(Stream report, ReportContext context)
         if (header is null)
             throw source.FaultAtEnd(ReportFormatException.Empty, "The report is empty.");
     }
-
-    static string Pointer(int index) => string.Create(CultureInfo.InvariantCulture, $"/{index}");
 
     // Within quotes there is always an odd number of them before.
     static bool IsOpen(ReadOnlySpan<byte> record) => record.Count((byte)'"') % 2 == 1;
@@ -104,10 +116,11 @@ internal sealed class CsvHeader
     }
 }
 
-/// <summary>A record. Its pointer is its number, <c>/17</c>, counted from 0 after the header.</summary>
 internal sealed record CsvRecord(string Pointer, long Offset, Sha256Digest Hash, CsvHeader Header, IReadOnlyList<string> Fields)
 {
     public bool IsHeader { get; init; }
+
+    public bool IsComment { get; init; }
 
     /// <summary>The first column of these names that holds something, trimmed.</summary>
     public string? Text(params ReadOnlySpan<string> names)

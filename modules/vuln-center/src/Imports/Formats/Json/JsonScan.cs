@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Wave16.VulnCenter.Imports.Formats.Text;
 
 namespace Wave16.VulnCenter.Imports.Formats.Json;
 
@@ -70,12 +71,7 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
     async ValueTask FillAsync(CancellationToken cancellationToken)
     {
         if (_filled == _buffer.Length)
-        {
-            var larger = ArrayPool<byte>.Shared.Rent(_buffer.Length * 2);
-            _buffer.AsSpan(0, _filled).CopyTo(larger);
-            ArrayPool<byte>.Shared.Return(_buffer);
-            _buffer = larger;
-        }
+            _buffer = PooledBytes.Doubled(_buffer);
         var read = await report.ReadAsync(_buffer.AsMemory(_filled), cancellationToken);
         _filled += read;
         _ended = read == 0;

@@ -1,7 +1,6 @@
 using Npgsql;
-using NpgsqlTypes;
 
-namespace Wave16.VulnCenter.Dedup;
+namespace Wave16.VulnCenter;
 
 /// <summary>Statements with positional parameters in a transaction that may be long.</summary>
 internal static class Statements
@@ -13,9 +12,7 @@ internal static class Statements
         var command = new NpgsqlCommand(sql, connection) { CommandTimeout = TimeoutSeconds };
         foreach (var value in values)
         {
-            command.Parameters.Add(value is null
-                ? new NpgsqlParameter { Value = DBNull.Value, NpgsqlDbType = NpgsqlDbType.Text }
-                : new NpgsqlParameter { Value = value });
+            command.Parameters.Add(value is null ? OptionalParameter.Text(null) : new NpgsqlParameter { Value = value });
         }
 
         return command;
