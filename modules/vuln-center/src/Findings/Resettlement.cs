@@ -5,7 +5,6 @@ using Npgsql;
 using NpgsqlTypes;
 using Wave16.Platform.Events;
 using Wave16.Platform.Store;
-using Wave16.VulnCenter.Feeds;
 using Wave16.VulnCenter.Policies;
 
 namespace Wave16.VulnCenter.Findings;

@@ -2,7 +2,6 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using Npgsql;
-using NpgsqlTypes;
 using Wave16.Platform.Store;
 using Wave16.Platform.Work;
 using Wave16.VulnCenter.Contracts;
