@@ -40,6 +40,11 @@ internal sealed class GroupModel
         }
     }
 
+    /// <summary>One that is split from a finding is kept apart from what that one is kept apart from; what the finding is linked with says nothing of it.</summary>
+    public void Separate(Guid finding, Guid split) => _said.AddRange(_said
+        .Where(pair => pair.Apart && (pair.A == finding || pair.B == finding))
+        .Select(pair => (pair.A == finding ? split : pair.A, pair.B == finding ? split : pair.B, true, pair.Taken == finding ? split : pair.Taken)).ToList());
+
     public string SourceOf(Guid finding) => _findings.Single(known => known.Finding == finding).Source;
 
     /// <summary>Members of each group, sorted.</summary>

@@ -16,26 +16,36 @@ internal static class UnmergeSql
     /// <summary>
     /// Columns of a finding that differ from those of $3, as JSON, with severity and vector as the scan said them: none where the
     /// finding looks like one of the observations $4 of $2; else those of the worst. Where its columns are not known any more,
-    /// what its identity says, and the next scan that shows it brings the rest.
+    /// what its identity says, and the next scan that shows it brings the rest. Then what the feeds say of its ids.
     /// </summary>
-    public const string Face = """
-        select (c.columns - array['severity', 'severity_from', 'cvss_score'])::text, coalesce((c.columns ->> 'scan_severity')::smallint, f.scan_severity),
-               coalesce(c.columns ->> 'scan_severity_from', f.scan_severity_from), case when c.columns ? 'cvss_vector' then c.columns ->> 'cvss_vector' else f.cvss_vector end
-        from vuln_center.finding f
-        join vuln_center.observation o on o.tenant = f.tenant and o.finding = $2 and o.id = any ($4)
-        cross join lateral (
-          select case
-            when o.content_hash = f.content_hash then '{}'
-            when o.face is not null then o.face || jsonb_build_object('scan_severity', o.face -> 'severity', 'scan_severity_from', o.face -> 'severity_from')
-            when o.identity is not null then jsonb_build_object(
-              'rule', o.identity -> 'rule', 'component', o.identity -> 'component', 'component_version', o.identity -> 'componentVersion',
-              'manifest', o.identity -> 'manifest', 'image', o.identity -> 'image', 'path', o.identity -> 'path', 'line', o.identity -> 'line', 'end_line', o.identity -> 'endLine',
-              'resource', o.identity -> 'resource', 'url', o.identity -> 'url', 'identifiers', coalesce(o.identity -> 'identifiers', '[]'),
-              'raw_severity', o.raw_severity, 'content_hash', '\x')
-            else jsonb_build_object('content_hash', '\x') end as columns) c
-        where f.tenant = $1 and f.id = $3
-        order by o.content_hash is not distinct from f.content_hash desc, o.moved, o.face is null, (o.face ->> 'severity')::smallint desc, o.content_hash, o.id
-        limit 1
+    public const string Face = $$"""
+        with face as (
+          select c.columns, f.scan_severity, f.scan_severity_from, f.cvss_vector, f.exploit, f.identifiers
+          from vuln_center.finding f
+          join vuln_center.observation o on o.tenant = f.tenant and o.finding = $2 and o.id = any ($4)
+          cross join lateral (
+            select case
+              when o.content_hash = f.content_hash then '{}'
+              when o.face is not null then o.face || jsonb_build_object('scan_severity', o.face -> 'severity', 'scan_severity_from', o.face -> 'severity_from')
+              when o.identity is not null then jsonb_build_object(
+                'rule', o.identity -> 'rule', 'component', o.identity -> 'component', 'component_version', o.identity -> 'componentVersion',
+                'component_key', coalesce(o.identity ->> 'purl', (o.identity ->> 'ecosystem') || ':' || (o.identity ->> 'component')),
+                'manifest', o.identity -> 'manifest', 'image', o.identity -> 'image', 'path', o.identity -> 'path', 'line', o.identity -> 'line', 'end_line', o.identity -> 'endLine',
+                'resource', o.identity -> 'resource', 'url', o.identity -> 'url', 'identifiers', coalesce(o.identity -> 'identifiers', '[]'),
+                'raw_severity', o.raw_severity, 'content_hash', '\x')
+                || case when o.identity ->> 'component' is distinct from f.component or o.identity ->> 'componentVersion' is distinct from f.component_version
+                     then '{"purl": null, "fixed_versions": []}'::jsonb else '{}' end
+              else jsonb_build_object('content_hash', '\x') end as columns) c
+          where f.tenant = $1 and f.id = $3
+          order by o.content_hash is not distinct from f.content_hash desc, o.moved, o.face is null, (o.face ->> 'severity')::smallint desc, o.content_hash, o.id
+          limit 1
+        ), ids as (
+          select 1 as id, i.name from face, jsonb_array_elements_text(coalesce(face.columns -> 'identifiers', to_jsonb(face.identifiers))) as i(name)
+        ), {{RiskSql.Of}}
+        select (columns - array['severity', 'severity_from', 'cvss_score'])::text, coalesce((columns ->> 'scan_severity')::smallint, scan_severity),
+               coalesce(columns ->> 'scan_severity_from', scan_severity_from), case when columns ? 'cvss_vector' then columns ->> 'cvss_vector' else cvss_vector end,
+               coalesce((columns ->> 'exploit')::bool, exploit), risk.epss, coalesce(risk.kev, false)
+        from face left join risk on true
         """;
 
     /// <summary>$4 audit hash, $5 columns, $6 first seen; the rest is in <c>settled</c>.</summary>
@@ -73,6 +83,16 @@ internal static class UnmergeSql
 
     public const string Seen = """
         insert into vuln_center.finding_seen (tenant, finding, scan, at) select tenant, $3, scan, at from vuln_center.finding_seen where tenant = $1 and finding = $2
+        """;
+
+    /// <summary>What people keep out of the finding's group was kept out of the group of the one split from it, too. A link says nothing of it: it may be either's.</summary>
+    public const string NeverGroup = """
+        insert into vuln_center.group_pair (tenant, a, b, apart, taken, at, actor, reason)
+        select $1, least(said.other, $3), greatest(said.other, $3), true, case said.taken when $2 then $3 else said.taken end, said.at, said.actor, said.reason
+        from (
+          select b as other, taken, at, actor, reason from vuln_center.group_pair where tenant = $1 and a = $2 and apart
+          union all
+          select a, taken, at, actor, reason from vuln_center.group_pair where tenant = $1 and b = $2 and apart) said
         """;
 
     /// <summary>What the finding was told apart from, the one split from it is, too.</summary>

@@ -206,6 +206,7 @@ internal sealed class Unmerging(
         await connection.ExecuteAsync(UnmergeSql.Seen, cancellation, command.Tenant, finding.Id, fresh);
         await connection.ExecuteAsync(UnmergeSql.NeverMerge, cancellation,
             command.Tenant, finding.Id, fresh, finding.Service, finding.Source, now, command.Actor, command.Reason);
+        await connection.ExecuteAsync(UnmergeSql.NeverGroup, cancellation, command.Tenant, finding.Id, fresh);
         await using (var transitions = connection.Statement(SettledSet.InsertTransitions, command.Tenant, now, command.Actor))
         {
             transitions.Parameters.Add(new NpgsqlParameter { Value = DBNull.Value, NpgsqlDbType = NpgsqlDbType.Uuid });
@@ -240,7 +241,8 @@ internal sealed class Unmerging(
     private static async Task<Face> FaceAsync(
         NpgsqlConnection connection, string tenant, Guid holder, Guid finding, List<SplitObservation> side, CancellationToken cancellation) =>
         (await connection.ListAsync(
-            UnmergeSql.Face, row => new Face(row.GetString(0), (Severity)row.GetInt16(1), row.GetString(2), row.Text(3)), cancellation,
+            UnmergeSql.Face,
+            row => new Face(row.GetString(0), (Severity)row.GetInt16(1), row.GetString(2), row.Text(3), row.GetBoolean(4), row.Probability(5), row.GetBoolean(6)), cancellation,
             tenant, holder, finding, side.Select(o => o.Id).ToArray())).Single();
 
     // A repeated command makes the same finding, so that its answer is found.
@@ -252,9 +254,10 @@ internal sealed class Unmerging(
         row.IsDBNull(3) ? null : new Trait(Identities.Read(row.GetString(3)), new Sha256Digest(row.GetFieldValue<byte[]>(4))));
 
     /// <param name="Columns">Those of the finding that differ, as JSON.</param>
-    private sealed record Face(string Columns, Severity Severity, string From, string? Vector)
+    private sealed record Face(string Columns, Severity Severity, string From, string? Vector, bool Exploit, double? Epss, bool Kev)
     {
-        public FindingState Of(FindingState finding) => finding with { ScanSeverity = Severity, ScanSeverityFrom = From, CvssVector = Vector };
+        public FindingState Of(FindingState finding) =>
+            finding with { ScanSeverity = Severity, ScanSeverityFrom = From, CvssVector = Vector, Exploit = Exploit, Epss = Epss, Kev = Kev };
     }
 
     private sealed record SplitObservation(Guid Id, DateTimeOffset At, bool Moved, Trait? Trait);
