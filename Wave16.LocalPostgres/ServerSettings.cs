@@ -22,13 +22,16 @@ internal static class ServerSettings
         return settings;
     }
 
+    // A backlog that does not fit is copied from the page cache row by row. What is not used is never touched.
+    private static long SharedMegabytes() => Math.Clamp(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 16 / (1 << 20), 128, 1024);
+
     /// <summary>What a container takes as well.</summary>
     public static Dictionary<string, string> Tuning(LocalPostgresOptions options)
     {
         var durable = options.Durable ? "on" : "off";
         Dictionary<string, string> settings = new(StringComparer.Ordinal)
         {
-            ["shared_buffers"] = "64MB",
+            ["shared_buffers"] = string.Create(CultureInfo.InvariantCulture, $"{(options.Durable ? SharedMegabytes() : 64)}MB"),
             ["max_connections"] = "200",
             ["jit"] = "off",
             ["fsync"] = durable,

@@ -31,10 +31,12 @@ internal sealed class Ground : IAsyncDisposable
             new LocalPostgresOptions { Durable = true, DataDirectory = Path.Combine(folder.FullName, "postgres") }, NullLogger.Instance, cancellation);
         await using var connection = new NpgsqlConnection(server.ConnectionString);
         await connection.OpenAsync(cancellation);
+        await using var show = new NpgsqlCommand("show shared_buffers", connection);
+        var buffers = await show.ExecuteScalarAsync(cancellation);
         var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / (double)(1L << 30);
         return new Ground(
             server, folder,
-            $"{Environment.ProcessorCount} cores, {memory:F0} GiB, PostgreSQL {connection.PostgreSqlVersion} (fsync on, shared_buffers 64 MB), .NET {Environment.Version}, client, server and database on one machine");
+            $"{Environment.ProcessorCount} cores, {memory:F0} GiB, PostgreSQL {connection.PostgreSqlVersion} (fsync on, shared_buffers {buffers}), .NET {Environment.Version}, client, server and database on one machine");
     }
 
     public async Task<string> DatabaseAsync(string name, CancellationToken cancellation)
