@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Http.Json;
 using System.Text;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Tests.Findings;

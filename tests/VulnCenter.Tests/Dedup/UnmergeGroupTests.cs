@@ -3,7 +3,6 @@ using System.Net.Http.Json;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Tests.Findings;
 using Wave16.VulnCenter.Tests.Groups;
-using Wave16.VulnCenter.Tests.Imports;
 using static Wave16.VulnCenter.Tests.Dedup.DedupCalls;
 
 namespace Wave16.VulnCenter.Tests.Dedup;
@@ -90,7 +89,7 @@ public sealed class UnmergeGroupTests(VulnCenterHost host) : IClassFixture<VulnC
     {
         using var client = await host.OperatorAsync("ug-gate");
         await client.FeedAsync("kev", GroupCalls.Kev("2026-01-01T00:00:00Z", "CVE-2026-0002"));
-        using var policy = await client.SendAsync(HttpMethod.Put, "/findings/policies/gate", GatePolicy.Default with { Kev = true }, "*");
+        using var policy = await client.SendAsync(HttpMethod.Put, "/findings/policies/gate", GatePolicy.Default with { Kev = true, AtLeast = Severity.Medium }, "*");
         Assert.Equal(HttpStatusCode.OK, policy.StatusCode);
         await client.ReportAsync(Service, Source, new Vulnerable("RT-1", "q", "CVE-2026-0002") { Id = "x" }, new Vulnerable("RT-1", "p", "CVE-2026-0001") { Id = "x", Severity = "medium" });
         var finding = await client.OnlyFindingAsync();
