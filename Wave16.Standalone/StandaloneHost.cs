@@ -98,6 +98,7 @@ public static class StandaloneHost
             builder.Configuration[$"ConnectionStrings:{module.Name}-db"] ??= postgres.ConnectionStringFor(database);
         }
 
+        builder.Configuration["VulnCenter:PublicUrl"] ??= url.ToString();
         builder.Services.AddNeighbours();
         builder.AddModules(Modules);
         var app = builder.Build();

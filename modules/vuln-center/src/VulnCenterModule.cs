@@ -167,7 +167,7 @@ internal static class VulnCenterScopes
 
     public static readonly Scope[] All =
     [
-        new(Read, VulnCenterModule.ModuleName, "read findings, observations, decisions and scans", Access.Reader, Access.Operator, Access.Auditor, Access.Service),
+        new(Read, VulnCenterModule.ModuleName, "read findings, observations, decisions and scans", Access.Reader, Access.Operator, Access.Auditor, Access.Approver, Access.Service),
         new(Import, VulnCenterModule.ModuleName, "submit findings and import reports", Access.Operator, Access.Service),
         new(Change, VulnCenterModule.ModuleName, "move findings through their life and split them", Access.Operator),
         new(Feeds, VulnCenterModule.ModuleName, "replace the EPSS, KEV and alias feeds", Access.Operator, Access.Service),
