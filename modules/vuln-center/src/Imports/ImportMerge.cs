@@ -27,6 +27,8 @@ internal sealed record StagedScan(
         (_, { Failure: { } failure }) => $"The report says that the scan did not finish: {failure}",
         (_, { Unreadable: > 0 }) => $"{Seen.Unreadable} of its results could not be read.",
         (_, { Results: 0 }) when !ExpectEmpty => "It shows nothing at all; say expectEmpty=true if that is so.",
+        (_, { Results: var all, Dismissed: var dismissed }) when all == dismissed && !ExpectEmpty =>
+            "It shows nothing but what it calls no problem; say expectEmpty=true if that is so.",
         _ => null,
     };
 
@@ -87,6 +89,7 @@ internal sealed class ImportMerge(
         await ExecuteAsync(connection, MergeSql.Candidates, cancellation, scan.Tenant, scan.Seen.Service, scan.Seen.Source, scan.Import);
         await ExecuteAsync(connection, MergeSql.JoinByHash, cancellation);
         await ExecuteAsync(connection, MergeSql.Match, cancellation, scan.Import, scan.Seen.Service, scan.Seen.Source);
+        await ExecuteAsync(connection, MergeSql.Dismissed, cancellation, scan.Import, scan.Seen.Service, scan.Seen.Source);
         await ExecuteAsync(connection, MergeSql.Analyze, cancellation);
         await DriftAsync(connection, scan, cancellation);
         await ExecuteAsync(connection, MergeSql.Touched, cancellation, scan.Tenant, Closed);
@@ -118,8 +121,11 @@ internal sealed class ImportMerge(
         await ExecuteAsync(connection, MergeSql.Returned, cancellation, scan.Tenant);
         await ExecuteAsync(connection, MergeSql.InsertRejections, cancellation,
             scan.Tenant, scan.Import, scan.Seen.Service, scan.Seen.Source, scan.Seen.Scan, now, (short)Outcome.Rejected, scan.RuleSet);
+        await ExecuteAsync(connection, MergeSql.InsertDismissals, cancellation,
+            scan.Tenant, scan.Seen.Service, scan.Seen.Source, scan.Seen.Scan, now, (short)Outcome.Rejected, scan.RuleSet);
         await ExecuteAsync(connection, SettledSet.InsertTransitions, cancellation, scan.Tenant, now, scan.Actor, scan.Seen.Scan);
         await ExecuteAsync(connection, MergeSql.Seen, cancellation, scan.Tenant, scan.Seen.Scan, now);
+        await ExecuteAsync(connection, MergeSql.SpokenOf, cancellation, scan.Tenant, scan.StartedAt.ToUniversalTime());
         var overMerged = await connection.ScalarAsync<long>(MergeSql.OverMerged, cancellation,
             scan.Tenant, scan.Seen.Service, scan.Seen.Source, scan.Seen.Scan, now, options.Value.OverMergedRules, options.Value.OverMergedLines);
         await GroupUpkeep.AfterMergeAsync(connection, scan.Tenant, scan.Seen.Service, scan.Seen.Source, left, cancellation);

@@ -4,7 +4,7 @@ namespace Wave16.VulnCenter.Imports;
 
 /// <summary>
 /// The statements of a merge, in order. <c>merge_row</c> is the staged report with the finding each result belongs to
-/// (<c>target</c>); <c>merge_change</c> the findings it shows that change, <c>merge_gone</c> those it no longer shows, one row each,
+/// (<c>target</c>); <c>merge_dismissed</c> the results it calls no problem, with the finding each speaks of, if any; <c>merge_change</c> the findings it shows that change, <c>merge_gone</c> those it no longer shows, one row each,
 /// locked in id order; <c>settled</c> what the rules make of them (<see cref="SettledSet"/>).
 /// </summary>
 internal static class MergeSql
@@ -26,7 +26,7 @@ internal static class MergeSql
     /// </summary>
     public const string Candidates = """
         create temp table merge_candidate on commit drop as
-          select s.observation, s.finding, s.ordinal, s.keys, s.key_kinds, c.matched, c.ord, coalesce(c.candidates, '{}') as candidates
+          select s.observation, s.finding, s.ordinal, s.keys, s.key_kinds, s.dismissed is not null as dismissed, c.matched, c.ord, coalesce(c.candidates, '{}') as candidates
           from vuln_center.staged s
           left join lateral (
             select (array_agg(k.finding order by u.ord) filter (where k.usable))[1] as matched,
@@ -63,11 +63,12 @@ internal static class MergeSql
           select distinct observation from (
             select c.observation, u.key, first_value(u.key) over (partition by c.matched, u.kind order by c.ordinal) as first_key
             from merge_candidate c, unnest(c.keys, c.key_kinds) with ordinality as u(key, kind, ord)
-            where c.ord > 1 and u.ord < c.ord and u.ord = array_position(c.key_kinds, u.kind)) better
+            where not c.dismissed and c.ord > 1 and u.ord < c.ord and u.ord = array_position(c.key_kinds, u.kind)) better
           where key <> first_key
         ), accepted as (
           select c.observation, c.finding, c.ordinal, c.keys[1] as best, c.ord, c.candidates, case when x.observation is null then c.matched end as found
           from merge_candidate c left join contradicted x using (observation)
+          where not c.dismissed
         ), targeted as (
           select a.*,
                  first_value(a.found) over (partition by a.best order by (a.found is null), a.ord, a.ordinal) as known,
@@ -82,6 +83,18 @@ internal static class MergeSql
                (row_number() over (partition by i.target, s.payload_hash order by s.ordinal))::int as occurrence
         from identified i join vuln_center.staged s using (observation)
         where s.import = $1 and s.service = $2 and s.source = $3
+        """;
+
+    /// <summary>
+    /// Results that the report calls no problem, with the finding they speak of. It is still what it was: not shown, and not gone
+    /// either. That a person sets aside, with an end.
+    /// </summary>
+    public const string Dismissed = """
+        create temp table merge_dismissed on commit drop as
+        select s.pointer, s.dismissed as reason, c.matched as target, c.candidates,
+               s.key_kinds[coalesce(c.ord, 1)] as key_kind, s.keys[coalesce(c.ord, 1)] as key, s.key_fields -> (coalesce(c.ord, 1)::int - 1) as fields, s.ordinal
+        from merge_candidate c join vuln_center.staged s using (observation)
+        where c.dismissed and s.import = $1 and s.service = $2 and s.source = $3
         """;
 
     public const string Analyze = "analyze merge_row";
@@ -110,6 +123,7 @@ internal static class MergeSql
               where p.tenant = $1 and p.service = $2 and p.source = $3 and p.scope_filter is not distinct from $6 and p.failure is null
               order by case when $9 then p.scope end desc nulls last, p.finished_at desc limit 1)
             and not exists (select from merge_row r where r.target = f.id)
+            and not exists (select from merge_dismissed d where d.target = f.id)
         ), clue as (
           select distinct side.id, side.is_fresh, c.clue
           from (select *, true as is_fresh from fresh where rule in (select rule from gone) union all select *, false from gone) side
@@ -237,6 +251,7 @@ internal static class MergeSql
           select 2 as scope, null::text as failure, null::text as closes_nothing, $6::text as scope_filter, $7::text[] as images, $8::smallint[] as kinds, $9::text as category) s
         where $5 and f.tenant = $1 and f.service = $2 and f.source = $3 and f.status = any ($4)
           and not exists (select from merge_row r where r.target = f.id)
+          and not exists (select from merge_dismissed d where d.target = f.id)
           and {ScanCoverage.Covers}
         order by f.id
         for update of f
@@ -268,7 +283,7 @@ internal static class MergeSql
 
     public const string Count = """
         select count(*),
-               (select count(*) from vuln_center.staged_rejection where import = $1 and service = $2 and source = $3),
+               (select count(*) from vuln_center.staged_rejection where import = $1 and service = $2 and source = $3) + (select count(*) from merge_dismissed),
                count(*) filter (where is_new and representative),
                count(*) filter (where not (is_new and representative))
                  - (select count(*) from merge_change where reopened),
@@ -337,7 +352,7 @@ internal static class MergeSql
           select $1, target, payload_hash, occurrence, observation, $2, pointer, raw_severity, identity, content_hash,
                  case when not representative then to_jsonb(r) - array[
                    'import', 'service', 'source', 'ordinal', 'finding', 'observation', 'pointer', 'payload_hash', 'identity', 'keys', 'key_kinds', 'key_fields',
-                   'contents', 'target', 'is_new', 'ord', 'candidates', 'representative', 'occurrence'] end
+                   'contents', 'dismissed', 'target', 'is_new', 'ord', 'candidates', 'representative', 'occurrence'] end
           from merge_row r
           on conflict do nothing
           returning id
@@ -387,6 +402,27 @@ internal static class MergeSql
             select from vuln_center.decision d join vuln_center.scan s on s.tenant = d.tenant and s.id = d.scan
             where d.tenant = $1 and d.outcome = 4 and d.pointer = r.pointer and d.reason = r.code || ': ' || r.reason
               and s.service = $3 and s.source = $4)
+        """;
+
+    /// <summary>What was said of a finding before, by the same key for the same reason, has its decision already; of none, as with other rejections.</summary>
+    public const string InsertDismissals = """
+        insert into vuln_center.decision (at, tenant, finding, scan, pointer, outcome, reason, rule_set, key_kind, key, fields, candidates, service, source)
+        select $5, $1, m.target, $4, m.pointer, $6, m.reason, $7, m.key_kind, m.key, coalesce(m.fields, '{}'), m.candidates, $2, $3
+        from merge_dismissed m
+        where case when m.target is not null
+                then not exists (
+                  select from vuln_center.decision d where d.tenant = $1 and d.finding = m.target and d.outcome = $6 and d.key = m.key and d.reason = m.reason)
+                else not exists (
+                  select from vuln_center.decision d join vuln_center.scan s on s.tenant = d.tenant and s.id = d.scan
+                  where d.tenant = $1 and d.outcome = 4 and d.pointer = m.pointer and d.reason = m.reason and d.finding is null and s.service = $2 and s.source = $3) end
+        order by m.ordinal
+        """;
+
+    /// <summary>When a scan last called a finding no problem: until a later one says nothing of it, it is not shown to be gone.</summary>
+    public const string SpokenOf = """
+        update vuln_center.finding_seen s set dismissed_at = greatest(s.dismissed_at, $2)
+        from (select distinct target from merge_dismissed where target is not null) d
+        where s.tenant = $1 and s.finding = d.target
         """;
 
     public const string Seen = """

@@ -20,11 +20,12 @@ internal sealed record ImportRequest(string Tenant, string Actor, IReportFormat?
 /// <param name="Results">Raw results, those included that were rejected.</param>
 /// <param name="RuleSet">Version of the source's rules that its results were keyed by.</param>
 /// <param name="Unreadable">Results that may have been anything.</param>
+/// <param name="Dismissed">Results that the report itself calls no problem.</param>
 /// <param name="Category">The tool's own name of this run of it, where it has several for one service.</param>
 /// <param name="Kinds">What it looked for, where the report tells; null: everything.</param>
 internal sealed record ScanSeen(
     Guid Scan, string Service, string Source, string Tool, string? ToolVersion, string? Failure, long Results, long Unreadable = 0, string? Category = null,
-    IReadOnlyList<FindingKind>? Kinds = null, string? Repository = null, string? Commit = null, int RuleSet = 1)
+    IReadOnlyList<FindingKind>? Kinds = null, string? Repository = null, string? Commit = null, int RuleSet = 1, long Dismissed = 0)
 {
     /// <summary>Repositories of the images it was of, "" for what is none; empty where the results say themselves.</summary>
     public IReadOnlyList<string> Images { get; init; } = [];
@@ -79,6 +80,13 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
                 case ReportItem.Observed { Observation: var raw }:
                     Reject(new ReportItem.Rejected(raw.Pointer, raw.Offset, RejectionCodes.Unreadable, "service is missing, here and in the request."));
                     break;
+                case ReportItem.Rejected { About: { } raw } result when (raw.Service ?? request.Service) is { Length: > 0 } service:
+                    read++;
+                    var spoken = ScanOf(service, results: 1, raw.ImageRepository);
+                    scans[(spoken.Service, spoken.Source)] = spoken with { Dismissed = spoken.Dismissed + 1 };
+                    batch.Add(StagedResult.Of(spoken.Service, spoken.Source, ordinal++, raw, await RulesOfAsync(spoken.Source)) with { Dismissed = $"{result.Code}: {result.Reason}" });
+                    List(result);
+                    break;
                 case ReportItem.Rejected result:
                     Reject(result);
                     break;
@@ -122,6 +130,11 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
             }
 
             rejected.Add(new StagedRejection(scan.Service, scan.Source, result.Pointer, result.Code, result.Reason));
+            List(result);
+        }
+
+        void List(ReportItem.Rejected result)
+        {
             if (listed.Count < ListedRejections)
             {
                 listed.Add(new RejectedResult(result.Pointer, result.Code, result.Reason));

@@ -13,6 +13,9 @@ namespace Wave16.VulnCenter.Imports;
 internal sealed record StagedResult(
     string Service, string Source, int Ordinal, RawObservation Raw, ObservationIdentity Identity, IReadOnlyList<DedupKey> Keys, SeverityDecision Severity, string Detail, byte[] ContentHash)
 {
+    /// <summary>Why it is no problem, as the report says; null where it is one. It makes no observation: it says that its finding was not gone.</summary>
+    public string? Dismissed { get; init; }
+
     /// <summary>One of its references is an exploit.</summary>
     public bool Exploit => Raw.References.Any(SsvcInputs.IsExploit);
 

@@ -105,16 +105,11 @@ internal sealed class OpenVexFormat : IReportFormat
         {
             if (Id is null)
                 return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "vulnerability is missing.");
-            switch (Status)
-            {
-                case "not_affected" or "fixed":
-                    return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.NotAProblem, Vex.Reason(Status, Justification, Impact));
-                case not ("affected" or "under_investigation"):
-                    return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "status is none of affected, under_investigation, not_affected, fixed.");
-            }
+            if (Status is not ("affected" or "under_investigation" or "not_affected" or "fixed"))
+                return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "status is none of affected, under_investigation, not_affected, fixed.");
             var vulnerable = subcomponent ?? product;
             var component = vulnerable is null ? null : ComponentOf(vulnerable);
-            return new ReportItem.Observed(new RawObservation
+            var observation = new RawObservation
             {
                 Pointer = item.Pointer,
                 Offset = item.Offset,
@@ -126,7 +121,8 @@ internal sealed class OpenVexFormat : IReportFormat
                 Identifiers = Ids,
                 Component = component,
                 Manifest = subcomponent is null ? null : Bounded.Path(Purl.WithoutVersion(product) ?? product),
-            });
+            };
+            return Status is "not_affected" or "fixed" ? observation.Dismissed(Vex.Reason(Status, Justification, Impact)) : new ReportItem.Observed(observation);
         }
 
         static Component? ComponentOf(string id)

@@ -87,6 +87,9 @@ internal sealed record RawObservation
     /// (numbers beyond a double arrive as strings).
     /// </summary>
     public string? Extra { get; init; }
+
+    /// <summary>As a result that the report calls no problem.</summary>
+    public ReportItem Dismissed(string reason) => new ReportItem.Rejected(Pointer, Offset, RejectionCodes.NotAProblem, reason) { About = this };
 }
 
 /// <summary>

@@ -42,7 +42,14 @@ internal abstract record ReportItem
     public sealed record Observed(RawObservation Observation) : ReportItem;
 
     /// <summary>One raw result that is not an observation, with one of <see cref="RejectionCodes"/>; the others are unaffected.</summary>
-    public sealed record Rejected(string Pointer, long Offset, string Code, string Reason) : ReportItem;
+    public sealed record Rejected(string Pointer, long Offset, string Code, string Reason) : ReportItem
+    {
+        /// <summary>
+        /// What is said to be no problem, where the report speaks of something that may be there all the same: a VEX statement, a
+        /// false positive, a suppression. Null where the scanner looked and found nothing.
+        /// </summary>
+        public RawObservation? About { get; init; }
+    }
 }
 
 /// <summary>Stable codes of rejected results.</summary>
@@ -51,7 +58,7 @@ internal static class RejectionCodes
     /// <summary>The result is not an object, or a field that identifies it is missing or of the wrong type.</summary>
     public const string Unreadable = "result.unreadable";
 
-    /// <summary>The scanner reports a check that passed or did not apply.</summary>
+    /// <summary>A check that passed or did not apply; or a result that the report itself calls no problem (<see cref="ReportItem.Rejected.About"/>).</summary>
     public const string NotAProblem = "result.not-a-problem";
 
     /// <summary>The scanner reports a result as no longer there (SARIF baseline state "absent").</summary>

@@ -157,11 +157,11 @@ internal sealed class TrivyFormat : IReportFormat
     {
         if (Bounded.Identity(raw.Text("ID"u8) ?? raw.Text("AVDID"u8)) is not { } id)
             return Unreadable(item, "ID is missing.");
-        if (raw.Text("Status"u8) is "PASS" or "EXCEPTION")
-            return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.NotAProblem, "The check passed or is excepted.");
+        if (raw.Text("Status"u8) == "PASS")
+            return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.NotAProblem, "The check passed.");
         var cause = raw.Field("CauseMetadata"u8);
         var message = raw.Text("Message"u8);
-        return new ReportItem.Observed(new RawObservation
+        var observation = new RawObservation
         {
             Pointer = item.Pointer,
             Offset = item.Offset,
@@ -177,7 +177,8 @@ internal sealed class TrivyFormat : IReportFormat
             Resource = Bounded.Identity(cause.Text("Resource"u8)) ?? target.Resource ?? target.Name,
             ImageRepository = target.ImageRepository,
             References = References(raw),
-        });
+        };
+        return raw.Text("Status"u8) == "EXCEPTION" ? observation.Dismissed("The check is excepted in Trivy.") : new ReportItem.Observed(observation);
     }
 
     ReportItem Secret(JsonItem item, JsonElement raw, Target target, Occurrences occurrences, ReportContext context)

@@ -54,12 +54,10 @@ internal static class ZapJson
         // An alert's reference tells the checks of one plugin apart: 10055-4 and 10055-5.
         if (Bounded.Identity(alert.Text("alertRef"u8) ?? alert.Text("pluginid"u8)) is not { } rule)
             return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "pluginid is missing.");
-        if (alert.Text("confidence"u8) == "0")
-            return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.NotAProblem, "Marked as a false positive in ZAP.");
         var web = WebPlaces.Of(instance.Text("method"u8), instance.Text("uri"u8), instance.Text("param"u8), host);
         if (web.Host is null || web.PathTemplate is null)
             return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "uri is missing or is no URL.");
-        return new ReportItem.Observed(new RawObservation
+        var observation = new RawObservation
         {
             Pointer = item.Pointer,
             Offset = item.Offset,
@@ -73,6 +71,7 @@ internal static class ZapJson
             Cwes = Identifiers.Cwes([alert.Text("cweid"u8)]),
             Web = web,
             References = WebPlaces.Links(alert.Text("reference"u8)),
-        });
+        };
+        return alert.Text("confidence"u8) == "0" ? observation.Dismissed("Marked as a false positive in ZAP.") : new ReportItem.Observed(observation);
     }
 }

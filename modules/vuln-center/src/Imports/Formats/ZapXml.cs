@@ -50,12 +50,10 @@ internal static class ZapXml
         // An alert's reference tells the checks of one plugin apart: 10055-4 and 10055-5.
         if (Bounded.Identity(alert.Text("alertRef") ?? alert.Text("pluginid")) is not { } rule)
             return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "pluginid is missing.");
-        if (alert.Text("confidence") == "0")
-            return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.NotAProblem, "Marked as a false positive in ZAP.");
         var web = WebPlaces.Of(instance.Text("method"), instance.Text("uri"), instance.Text("param"), place.Within("site")?.Attribute("host"));
         if (web.Host is null || web.PathTemplate is null)
             return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "uri is missing or is no URL.");
-        return new ReportItem.Observed(new RawObservation
+        var observation = new RawObservation
         {
             Pointer = item.Pointer,
             Offset = item.Offset,
@@ -69,6 +67,7 @@ internal static class ZapXml
             Cwes = Identifiers.Cwes([alert.Text("cweid")]),
             Web = web,
             References = WebPlaces.Links(alert.Text("reference")),
-        });
+        };
+        return alert.Text("confidence") == "0" ? observation.Dismissed("Marked as a false positive in ZAP.") : new ReportItem.Observed(observation);
     }
 }
