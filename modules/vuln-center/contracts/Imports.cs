@@ -51,6 +51,7 @@ public sealed record ImportedItem(string Pointer, Outcome Outcome, Guid? Finding
 /// <param name="Images">Repositories of the images that were scanned; an empty name stands for what is no image.</param>
 /// <param name="Kinds">What was looked for; null: everything.</param>
 /// <param name="ReportDigest">SHA-256 of the report, 64 hexadecimal digits.</param>
+/// <param name="StartedAt">When the scan began, as the import or the report says; else when the report was received.</param>
 /// <param name="FinishedAt">When it was merged.</param>
 public sealed record Scan(
     Guid Id, Guid Import, string Service, string Source, string Tool, string? ToolVersion, string Format, ScanScope Scope, string? ScopeFilter, string? Failure,

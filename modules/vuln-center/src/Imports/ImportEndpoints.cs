@@ -23,6 +23,7 @@ internal sealed record ImportQuery(
     [property: FromQuery(Name = "scopeFilter"), Description("What a complete scan was limited to: path:src/web, image:registry.example/shop/api or host:shop.example; without a prefix a path or an image.")] string? ScopeFilter,
     [property: FromQuery(Name = "kinds"), Description("What a complete scan looked for, comma-separated: sca, sast, dast, secret, config, license. Of the others it says nothing. Everything, or what the report tells, unless given.")] string? Kinds,
     [property: FromQuery(Name = "expectEmpty"), Description("true: a complete scan without any result closes what it does not show. Otherwise it is taken for one that went wrong.")] bool? ExpectEmpty,
+    [property: FromQuery(Name = "scannedAt"), Description("When the scan began. Comes before what the report says; without either it is when the report was received. An older scan than the latest complete one closes nothing.")] Rfc3339Time? ScannedAt,
     [property: FromQuery(Name = "repository"), Description("Where the scanned code is kept, where the report does not say.")] string? Repository,
     [property: FromQuery(Name = "commit"), Description("Which commit of it was scanned.")] string? Commit,
     [property: FromQuery(Name = "wait"), Description("Seconds to wait for the result before answering 202.")] int? Wait);
@@ -40,8 +41,11 @@ internal static class ImportEndpoints
     private const int MaxFindingsPosted = 10_000;
     private const int NameLength = 200;
 
+    // Clocks of scanners and ours differ; what is ahead of ours counts as now.
+    private static readonly TimeSpan ClockSkew = TimeSpan.FromMinutes(5);
+
     // What is misspelt or said twice would change what the import means without anybody noticing.
-    private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase) { "format", "service", "source", "scope", "scopeFilter", "kinds", "expectEmpty", "repository", "commit", "wait" };
+    private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase) { "format", "service", "source", "scope", "scopeFilter", "kinds", "expectEmpty", "scannedAt", "repository", "commit", "wait" };
 
     public static void MapImports(this IEndpointRouteBuilder app)
     {
@@ -71,24 +75,24 @@ internal static class ImportEndpoints
         .AllowLongLived();
 
     private static Task<IResult> PostFindingsAsync(
-        [AsParameters] ImportQuery query, Caller caller, ImportIntake intake, Progress progress, HttpContext http, CancellationToken cancellation) =>
-        TakeAsync(query with { Format = "generic" }, MaxFindingsPosted, caller, intake, progress, http, cancellation);
+        [AsParameters] ImportQuery query, Caller caller, ImportIntake intake, Progress progress, TimeProvider clock, HttpContext http, CancellationToken cancellation) =>
+        TakeAsync(query with { Format = "generic" }, MaxFindingsPosted, caller, intake, progress, clock, http, cancellation);
 
     private static Task<IResult> ImportAsync(
-        [AsParameters] ImportQuery query, Caller caller, ImportIntake intake, Progress progress, HttpContext http, CancellationToken cancellation) =>
-        TakeAsync(query, maxResults: null, caller, intake, progress, http, cancellation);
+        [AsParameters] ImportQuery query, Caller caller, ImportIntake intake, Progress progress, TimeProvider clock, HttpContext http, CancellationToken cancellation) =>
+        TakeAsync(query, maxResults: null, caller, intake, progress, clock, http, cancellation);
 
     private static async Task<IResult> TakeAsync(
-        ImportQuery query, int? maxResults, Caller caller, ImportIntake intake, Progress progress, HttpContext http, CancellationToken cancellation)
+        ImportQuery query, int? maxResults, Caller caller, ImportIntake intake, Progress progress, TimeProvider clock, HttpContext http, CancellationToken cancellation)
     {
-        if (Validate(query, http.Request.Query, needsService: maxResults is null, out var format, out var scope, out var kinds) is { } invalid)
+        if (Validate(query, http.Request.Query, needsService: maxResults is null, clock, out var format, out var scope, out var kinds) is { } invalid)
         {
             return invalid.ToResult();
         }
 
         var request = new ImportRequest(
             caller.Tenant, caller.Subject, format, query.Service ?? "", query.Source, scope, query.ScopeFilter, WithItems: maxResults is not null, maxResults,
-            kinds, query.ExpectEmpty ?? false, query.Repository, query.Commit);
+            kinds, query.ExpectEmpty ?? false, query.Repository, query.Commit, query.ScannedAt?.Value);
         var spool = await intake.ReceiveAsync(http, caller.Tenant, cancellation);
         return Idempotent.Once(spool.Digest, async (command, cancel) =>
         {
@@ -127,7 +131,7 @@ internal static class ImportEndpoints
     private static ReportFormatView View(IReportFormat format) =>
         new(format.Name, format.Title, format.Versions, [.. format.Severities.Select(mapping => new SeverityMappingView(mapping.Raw, mapping.Severity))]);
 
-    private static Refusal? Validate(ImportQuery query, IQueryCollection raw, bool needsService, out IReportFormat? format, out ScanScope scope, out IReadOnlyList<FindingKind>? kinds)
+    private static Refusal? Validate(ImportQuery query, IQueryCollection raw, bool needsService, TimeProvider clock, out IReportFormat? format, out ScanScope scope, out IReadOnlyList<FindingKind>? kinds)
     {
         List<FieldError> errors = [];
         var isAuto = query.Format is null || string.Equals(query.Format, ReportFormats.Auto, StringComparison.OrdinalIgnoreCase);
@@ -170,6 +174,11 @@ internal static class ImportEndpoints
         if (query.Kinds is not null && kinds is null)
         {
             errors.Add(FieldError.Query("kinds", $"must be one or more of {string.Join(", ", KindNames.Keys)}"));
+        }
+
+        if (query.ScannedAt?.Value > clock.GetUtcNow() + ClockSkew)
+        {
+            errors.Add(FieldError.Query("scannedAt", "must not lie in the future"));
         }
 
         if (query.Wait is < 0 or > 120)

@@ -5,6 +5,7 @@ namespace Wave16.VulnCenter.Imports;
 
 /// <summary>What is left to do for a staged report. The results themselves are in staging.</summary>
 /// <param name="Digest">SHA-256 of the report.</param>
+/// <param name="StartedAt">When it was received.</param>
 internal sealed record ImportArguments(
     string Format, ScanScope Scope, string? ScopeFilter, byte[] Digest, DateTimeOffset StartedAt, bool WithItems, Guid? RepeatOf,
     bool ExpectEmpty, long Read, IReadOnlyList<ScanSeen> Scans, IReadOnlyList<RejectedResult> Rejections);
@@ -23,7 +24,7 @@ internal sealed class ImportJob(ImportMerge merge) : IJobHandler<ImportArguments
         {
             var merged = await merge.MergeAsync(
                 new StagedScan(
-                    job.Tenant, job.JobId, arguments.Format, arguments.Scope, arguments.ScopeFilter, seen, arguments.ExpectEmpty, arguments.Digest, arguments.StartedAt, job.CreatedBy, seen.RuleSet, arguments.WithItems),
+                    job.Tenant, job.JobId, arguments.Format, arguments.Scope, arguments.ScopeFilter, seen, arguments.ExpectEmpty, arguments.Digest, Began(seen, arguments), arguments.StartedAt, job.CreatedBy, seen.RuleSet, arguments.WithItems),
                 connection => job.GuardAsync(connection, cancellation),
                 step => job.ReportAsync(
                     new ImportProgress(arguments.Read, matched + step.Matched, written + step.Written), VulnCenterJson.Default.ImportProgress, cancellation),
@@ -41,4 +42,7 @@ internal sealed class ImportJob(ImportMerge merge) : IJobHandler<ImportArguments
                 arguments.WithItems ? [.. items.OrderBy(item => item.Ordinal).Select(item => item.Item)] : null, arguments.Format),
             VulnCenterJson.Default.ImportResult);
     }
+
+    // What was received was scanned before, whatever the scanner's clock says.
+    private static DateTimeOffset Began(ScanSeen seen, ImportArguments arguments) => seen.BeganAt < arguments.StartedAt ? seen.BeganAt.Value : arguments.StartedAt;
 }

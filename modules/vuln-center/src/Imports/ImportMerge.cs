@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Microsoft.Extensions.Options;
 using Npgsql;
@@ -15,11 +16,21 @@ using Wave16.VulnCenter.Policies;
 namespace Wave16.VulnCenter.Imports;
 
 /// <summary>One staged report, for one service.</summary>
+/// <param name="StartedAt">When the scan began, as far as it is known.</param>
 /// <param name="Seen">What was read; a merge that finds another number of results in staging does nothing.</param>
 internal sealed record StagedScan(
     string Tenant, Guid Import, string Format, ScanScope Scope, string? ScopeFilter,
-    ScanSeen Seen, bool ExpectEmpty, byte[] ReportDigest, DateTimeOffset StartedAt, string Actor, int RuleSet, bool WithItems)
+    ScanSeen Seen, bool ExpectEmpty, byte[] ReportDigest, DateTimeOffset StartedAt, DateTimeOffset ReceivedAt, string Actor, int RuleSet, bool WithItems)
 {
+    /// <summary>What a look at the findings and scans there are tells against its closing anything.</summary>
+    public string? Obstacle { get; init; }
+
+    /// <summary>Scans of the same source that began later: what they showed last is newer than this.</summary>
+    public IReadOnlyList<Guid> Newer { get; init; } = [];
+
+    /// <summary>One of them looked at the same.</summary>
+    public bool IsOutdated { get; init; }
+
     /// <summary>Why it closes nothing although it is said to be complete. "Not scanned" is not "fixed".</summary>
     public string? ClosesNothing => (Scope, Seen) switch
     {
@@ -29,7 +40,7 @@ internal sealed record StagedScan(
         (_, { Results: 0 }) when !ExpectEmpty => "It shows nothing at all; say expectEmpty=true if that is so.",
         (_, { Results: var all, Dismissed: var dismissed }) when all == dismissed && !ExpectEmpty =>
             "It shows nothing but what it calls no problem; say expectEmpty=true if that is so.",
-        _ => null,
+        _ => Obstacle,
     };
 
     public bool Closes => Scope == ScanScope.Complete && ClosesNothing is null;
@@ -86,15 +97,17 @@ internal sealed class ImportMerge(
         {
             RuleSet = await keys.EnterAsync(connection, new SourceScope(scan.Tenant, scan.Seen.Service, scan.Seen.Source), scan.Import, scan.RuleSet, scan.Actor, now, cancellation),
         };
+        scan = await PlaceAsync(connection, scan, cancellation);
         await ExecuteAsync(connection, MergeSql.Candidates, cancellation, scan.Tenant, scan.Seen.Service, scan.Seen.Source, scan.Import);
         await ExecuteAsync(connection, MergeSql.JoinByHash, cancellation);
         await ExecuteAsync(connection, MergeSql.Match, cancellation, scan.Import, scan.Seen.Service, scan.Seen.Source);
         await ExecuteAsync(connection, MergeSql.Dismissed, cancellation, scan.Import, scan.Seen.Service, scan.Seen.Source);
         await ExecuteAsync(connection, MergeSql.Analyze, cancellation);
         await DriftAsync(connection, scan, cancellation);
-        await ExecuteAsync(connection, MergeSql.Touched, cancellation, scan.Tenant, Closed);
+        await ExecuteAsync(connection, MergeSql.Touched, cancellation, scan.Tenant, Closed, scan.Newer.ToArray(), scan.StartedAt.ToUniversalTime());
+        await ExecuteAsync(connection, MergeSql.Past, cancellation);
         await ExecuteAsync(connection, MergeSql.Gone, cancellation,
-            scan.Tenant, scan.Seen.Service, scan.Seen.Source, Live, scan.Closes, scan.ScopeFilter, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Category);
+            scan.Tenant, scan.Seen.Service, scan.Seen.Source, Live, scan.Closes, scan.ScopeFilter, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Category, scan.StartedAt.ToUniversalTime());
         var counts = await CountAsync(connection, scan, cancellation);
         var result = new ScanResult(
             scan.Seen.Scan, scan.Seen.Service, scan.Seen.Source, scan.Scope, scan.Seen.Results, counts.New, counts.Matched, counts.Reopened, counts.Rejected, counts.Changed,
@@ -124,7 +137,7 @@ internal sealed class ImportMerge(
         await ExecuteAsync(connection, MergeSql.InsertDismissals, cancellation,
             scan.Tenant, scan.Seen.Service, scan.Seen.Source, scan.Seen.Scan, now, (short)Outcome.Rejected, scan.RuleSet);
         await ExecuteAsync(connection, SettledSet.InsertTransitions, cancellation, scan.Tenant, now, scan.Actor, scan.Seen.Scan);
-        await ExecuteAsync(connection, MergeSql.Seen, cancellation, scan.Tenant, scan.Seen.Scan, now);
+        await ExecuteAsync(connection, MergeSql.Seen, cancellation, scan.Tenant, scan.Seen.Scan, now, scan.Newer.ToArray());
         await ExecuteAsync(connection, MergeSql.SpokenOf, cancellation, scan.Tenant, scan.StartedAt.ToUniversalTime());
         var overMerged = await connection.ScalarAsync<long>(MergeSql.OverMerged, cancellation,
             scan.Tenant, scan.Seen.Service, scan.Seen.Source, scan.Seen.Scan, now, options.Value.OverMergedRules, options.Value.OverMergedLines);
@@ -153,7 +166,7 @@ internal sealed class ImportMerge(
     private static async Task<MergeResult?> RecordedAsync(NpgsqlConnection connection, StagedScan scan, CancellationToken cancellation)
     {
         await using var command = Command(
-            connection, MergeSql.Recorded, scan.Tenant, scan.Seen.Scan, scan.Seen.Service, scan.Seen.Source, scan.ReportDigest, (short)scan.Scope, scan.StartedAt.ToUniversalTime(),
+            connection, MergeSql.Recorded, scan.Tenant, scan.Seen.Scan, scan.Seen.Service, scan.Seen.Source, scan.ReportDigest, (short)scan.Scope, scan.ReceivedAt.ToUniversalTime(),
             scan.ScopeFilter, !scan.WithItems);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         if (!await reader.ReadAsync(cancellation))
@@ -171,11 +184,39 @@ internal sealed class ImportMerge(
             : new ScanResult(id, scan.Seen.Service, scan.Seen.Source, scan.Scope, all, 0, all - rejected, 0, rejected, 0, 0, closesNothing), items);
     }
 
+    /// <summary>Where the scan stands among those of its source: what is newer counts, whichever was imported first.</summary>
+    private static async Task<StagedScan> PlaceAsync(NpgsqlConnection connection, StagedScan scan, CancellationToken cancellation)
+    {
+        List<Guid> newer = [];
+        var isOutdated = false;
+        DateTimeOffset? latest = null;
+        await using var command = Command(
+            connection, MergeSql.Newer, scan.Tenant, scan.Seen.Service, scan.Seen.Source, scan.StartedAt.ToUniversalTime(),
+            scan.ScopeFilter, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Category);
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        while (await reader.ReadAsync(cancellation))
+        {
+            newer.Add(reader.GetGuid(0));
+            var (overlaps, closes) = (reader.GetBoolean(2), reader.GetBoolean(3));
+            isOutdated |= overlaps;
+            latest ??= overlaps && closes ? reader.GetFieldValue<DateTimeOffset>(1) : null;
+        }
+
+        return scan with
+        {
+            Newer = newer,
+            IsOutdated = isOutdated,
+            Obstacle = latest is { } time
+                ? string.Create(CultureInfo.InvariantCulture, $"It began at {scan.StartedAt.UtcDateTime:yyyy-MM-ddTHH:mm:ssZ}, before the latest complete scan of what it covers, which began at {time.UtcDateTime:yyyy-MM-ddTHH:mm:ssZ}.")
+                : null,
+        };
+    }
+
     private static async Task DriftAsync(NpgsqlConnection connection, StagedScan scan, CancellationToken cancellation)
     {
         var filter = ScanCoverage.PlaceOf(scan.ScopeFilter);
         await ExecuteAsync(connection, MergeSql.Evidence, cancellation,
-            scan.Tenant, scan.Seen.Service, scan.Seen.Source, Drifting, Tracked, scan.ScopeFilter, scan.Seen.Failure is null, (short)FindingKind.Secret, scan.Scope == ScanScope.Complete);
+            scan.Tenant, scan.Seen.Service, scan.Seen.Source, Drifting, Tracked, scan.ScopeFilter, scan.Seen.Failure is null && !scan.IsOutdated, (short)FindingKind.Secret, scan.Scope == ScanScope.Complete);
         await ExecuteAsync(connection, MergeSql.JoinFreely, cancellation);
         await ExecuteAsync(connection, MergeSql.AnalyzeEvidence, cancellation);
         await ExecuteAsync(connection, MergeSql.Drift, cancellation,

@@ -20,6 +20,23 @@ internal static class MergeSql
         """;
 
     /// <summary>
+    /// Scans of the source that began after this one ($4), latest first: whether what it looked at ($5 filter, $6 images, $7 kinds,
+    /// $8 category) and what they did can overlap, and whether they were complete. Uses scan_by_source: none began after it was merged.
+    /// </summary>
+    public const string Newer = """
+        select p.id, p.started_at,
+               p.category is not distinct from $8
+                 and (p.kinds is null or $7::smallint[] is null or p.kinds && $7)
+                 and (p.images = '{}' or $6::text[] = '{}' or p.images && $6)
+                 and (p.scope_filter is null or $5::text is null or split_part(p.scope_filter, ':', 1) <> split_part($5, ':', 1)
+                      or starts_with(p.scope_filter || '/', $5 || '/') or starts_with($5 || '/', p.scope_filter || '/')),
+               p.scope = 2 and p.failure is null and p.closes_nothing is null
+        from vuln_center.scan p
+        where p.tenant = $1 and p.service = $2 and p.source = $3 and p.finished_at > $4 and p.started_at > $4
+        order by p.started_at desc
+        """;
+
+    /// <summary>
     /// Which finding each result is known by, and by which key. Uses finding_key's primary key and finding_key_of; "offset 0"
     /// keeps it a look-up by whole key: right after a large import the planner believes that a service has a handful of
     /// keys, and would read all of them for each result.
@@ -104,11 +121,15 @@ internal static class MergeSql
     /// common (docs/dedup.md). <c>gone</c> is set where exactly one result and one finding have it in common, and nothing
     /// else in common with others; the rest is ambiguous. Linear in both: groups, no pairs of everything with everything.
     /// $4 kinds, $5 statuses, $6 the scan's filter, $7 whether the scan ran to its end, $8 secret, $9 whether it
-    /// showed all within the filter: then the scan before is the last one that did so too, if there is any. Uses finding_by_path and scan_by_source.
+    /// showed all within the filter: then the scan before is the last one to begin that did so too, if there is any. Uses finding_by_path and scan_by_source.
     /// </summary>
     public const string Evidence = """
         create temp table merge_evidence on commit drop as
-        with fresh as (
+        with before as (
+          select p.started_at, p.finished_at from vuln_center.scan p
+          where p.tenant = $1 and p.service = $2 and p.source = $3 and p.scope_filter is not distinct from $6 and p.failure is null
+          order by case when $9 then p.scope end desc nulls last, p.started_at desc, p.finished_at desc limit 1
+        ), fresh as (
           select target as id, kind, rule, image, path, line, resource, code_scope, array_remove(contents, null) as contents
           from merge_row where is_new and representative and path is not null and kind = any ($4) and $7
         ), gone as (
@@ -118,10 +139,9 @@ internal static class MergeSql
           where f.tenant = $1 and f.service = $2 and f.source = $3 and f.path is not null and f.kind in (2, 4, 5) and f.status in (1, 2)
             and f.kind = any ($4) and f.status = any ($5) and (select exists (select from fresh))
             and f.rule in (select rule from fresh)
-            and (select s.at from vuln_center.finding_seen s where s.tenant = $1 and s.finding = f.id) >= (
-              select p.finished_at from vuln_center.scan p
-              where p.tenant = $1 and p.service = $2 and p.source = $3 and p.scope_filter is not distinct from $6 and p.failure is null
-              order by case when $9 then p.scope end desc nulls last, p.finished_at desc limit 1)
+            and exists (
+              select from vuln_center.finding_seen s join vuln_center.scan last on last.tenant = s.tenant and last.id = s.scan
+              where s.tenant = $1 and s.finding = f.id and (last.started_at, last.finished_at) >= (select started_at, finished_at from before))
             and not exists (select from merge_row r where r.target = f.id)
             and not exists (select from merge_dismissed d where d.target = f.id)
         ), clue as (
@@ -227,28 +247,45 @@ internal static class MergeSql
         delete from vuln_center.finding_key k using merge_drift d where k.tenant = $1 and k.finding = d.finding
         """;
 
-    /// <summary>Findings that the scan shows and changes: $2 statuses that open again when seen.</summary>
+    /// <summary>
+    /// Findings that the scan shows and changes: $2 statuses that open again when seen, $3 scans that began later, $4 when this one
+    /// began. What a later scan showed stays as that showed it. What is gone opens again only if the scan began after it was: after
+    /// the scan that no longer showed it (or verified it) began, or after somebody claimed it.
+    /// </summary>
     public const string Touched = """
         create temp table merge_change on commit drop as
-        select r.*, f.version as old_version, f.status = any ($2) as reopened
+        select r.*, f.version as old_version, f.status = any ($2) as reopened,
+               f.status = any ($2) and $4 <= coalesce((
+                 select max(case when t.to_status = 3 then coalesce(s.started_at, t.at) else s.started_at end)
+                 from vuln_center.transition t left join vuln_center.scan s on s.tenant = t.tenant and s.id = t.scan
+                 where t.tenant = f.tenant and t.finding = f.id and t.to_status in (3, 4) and t.from_status is distinct from t.to_status), f.status_since) as past
         from vuln_center.finding f
         join merge_row r on r.target = f.id
         where f.tenant = $1 and r.representative and not r.is_new
-          and (f.status = any ($2) or f.content_hash <> r.content_hash)
+          and (f.status = any ($2)
+               or (f.content_hash <> r.content_hash
+                   and not exists (select from vuln_center.finding_seen s where s.tenant = f.tenant and s.finding = f.id and s.scan = any ($3))))
         order by f.id
         for update of f
         """;
 
+    /// <summary>Findings that were gone after the scan began: no regressions.</summary>
+    public const string Past = """
+        create temp table merge_past on commit drop as select target from merge_change where past;
+        delete from merge_change where past
+        """;
+
     /// <summary>
     /// Findings that the scan would show if they were still there. $4 statuses to be closed, $5 whether the scan may close
-    /// anything, $6 its filter, $7 its images, $8 kinds, $9 category. Uses finding_by_service.
+    /// anything, $6 its filter, $7 its images, $8 kinds, $9 category, $10 when it began. Uses finding_by_service.
     /// </summary>
     public const string Gone = $"""
         create temp table merge_gone on commit drop as
         select f.id as target, f.version as old_version
         from vuln_center.finding f
         cross join (
-          select 2 as scope, null::text as failure, null::text as closes_nothing, $6::text as scope_filter, $7::text[] as images, $8::smallint[] as kinds, $9::text as category) s
+          select 2 as scope, null::text as failure, null::text as closes_nothing, $6::text as scope_filter, $7::text[] as images, $8::smallint[] as kinds, $9::text as category,
+                 $10::timestamptz as started_at) s
         where $5 and f.tenant = $1 and f.service = $2 and f.source = $3 and f.status = any ($4)
           and not exists (select from merge_row r where r.target = f.id)
           and not exists (select from merge_dismissed d where d.target = f.id)
@@ -361,6 +398,7 @@ internal static class MergeSql
         select $3, $1, r.target, o.id, $2, r.pointer,
                case when r.is_new and r.representative then $4 when c.reopened and r.representative then $6 else $5 end,
                case when d.reason is not null then d.reason
+                    when past.target is not null then 'key matches a finding that was gone after this scan began: no regression'
                     when r.is_new and r.representative and e.rivals is not null
                     then 'findings of the rule that this scan no longer shows may be it, but not for certain'
                     when r.is_new and r.representative and r.candidates <> '{}' then 'findings share a weaker key, but a better one tells them apart'
@@ -379,7 +417,12 @@ internal static class MergeSql
         left join merge_change c on c.target = r.target
         left join merge_drift d on d.finding = r.target
         left join merge_evidence e on e.result = r.target
+        left join merge_past past on past.target = r.target
         where o.id is not null or (c.reopened and r.representative)
+          or (past.target is not null and r.representative and not exists (
+            select from vuln_center.decision known
+            where known.tenant = $1 and known.finding = r.target and known.pointer = r.pointer
+              and known.reason = 'key matches a finding that was gone after this scan began: no regression'))
         """;
 
     /// <summary>What is shown again where it stood before has not moved away. Uses observation_moved: next to none did.</summary>
@@ -428,7 +471,7 @@ internal static class MergeSql
     public const string Seen = """
         insert into vuln_center.finding_seen (tenant, finding, scan, at)
         select $1, target, $2, $3 from merge_row where representative
-        on conflict (tenant, finding) do update set scan = excluded.scan, at = excluded.at
+        on conflict (tenant, finding) do update set scan = excluded.scan, at = excluded.at where not finding_seen.scan = any ($4)
         """;
 
     /// <summary>

@@ -13,8 +13,9 @@ namespace Wave16.VulnCenter.Imports;
 /// <param name="Kinds">What was looked for, where the caller says so.</param>
 /// <param name="ExpectEmpty">A report without any result means that there is nothing, not that something went wrong.</param>
 /// <param name="Source">Overrides the scanner's own name as the source.</param>
+/// <param name="ScannedAt">When the scan began, where the caller says so.</param>
 internal sealed record ImportRequest(string Tenant, string Actor, IReportFormat? Format, string Service, string? Source, ScanScope Scope, string? ScopeFilter, bool WithItems, int? MaxResults,
-    IReadOnlyList<FindingKind>? Kinds, bool ExpectEmpty, string? Repository, string? Commit);
+    IReadOnlyList<FindingKind>? Kinds, bool ExpectEmpty, string? Repository, string? Commit, DateTimeOffset? ScannedAt);
 
 /// <summary>One scan found in a report, with the id it will have and what it looked at.</summary>
 /// <param name="Results">Raw results, those included that were rejected.</param>
@@ -27,6 +28,9 @@ internal sealed record ScanSeen(
     Guid Scan, string Service, string Source, string Tool, string? ToolVersion, string? Failure, long Results, long Unreadable = 0, string? Category = null,
     IReadOnlyList<FindingKind>? Kinds = null, string? Repository = null, string? Commit = null, int RuleSet = 1, long Dismissed = 0)
 {
+    /// <summary>When it began, as the caller or the report says; null: when it was received is the best that is known.</summary>
+    public DateTimeOffset? BeganAt { get; init; }
+
     /// <summary>Repositories of the images it was of, "" for what is none; empty where the results say themselves.</summary>
     public IReadOnlyList<string> Images { get; init; } = [];
 
@@ -155,6 +159,7 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
             return scans[(service, source)] = known with
             {
                 Failure = known.Failure ?? scanner.Failure,
+                BeganAt = request.ScannedAt ?? (known.BeganAt < scanner.ScannedAt ? known.BeganAt : scanner.ScannedAt ?? known.BeganAt),
                 Results = known.Results + results,
                 Category = known.Category == scanner.Run ? known.Category : null,
                 Kinds = request.Kinds ?? (known.Kinds is { } kinds && scanner.Kinds is { } more ? [.. kinds.Union(more)] : null),

@@ -11,8 +11,8 @@ internal static class ScanCoverage
 
     /// <summary>
     /// Over <c>vuln_center.scan s</c> and <c>vuln_center.finding f</c> of the same tenant, service and source. A complete scan
-    /// that ran to its end, within its filter; of the images it was of; of what it looked for; and of the run of the tool that
-    /// showed the finding last.
+    /// that ran to its end, within its filter; of the images it was of; of what it looked for; of the run of the tool that
+    /// showed the finding last; and did not begin before it.
     /// </summary>
     public const string Covers = """
         s.scope = 2 and s.failure is null and s.closes_nothing is null
@@ -26,7 +26,7 @@ internal static class ScanCoverage
         and (s.kinds is null or f.kind = any (s.kinds))
         and exists (
           select from vuln_center.finding_seen ls join vuln_center.scan last on last.tenant = ls.tenant and last.id = ls.scan
-          where ls.tenant = f.tenant and ls.finding = f.id and last.category is not distinct from s.category
+          where ls.tenant = f.tenant and ls.finding = f.id and last.category is not distinct from s.category and last.started_at <= s.started_at
             and (s.images = '{}' or f.image = any (s.images) or (f.image is null and (last.images = '{}' or last.images && s.images))))
         """;
 }

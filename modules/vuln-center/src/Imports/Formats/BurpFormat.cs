@@ -37,6 +37,7 @@ internal sealed partial class BurpFormat : IReportFormat
         yield return new ReportItem.ScannerSeen("burp")
         {
             Version = Bounded.Word(version),
+            ScannedAt = ReportTimes.OfJavaDate(map.Root.Attribute("exportTime")),
             Results = map.Sections.Sum(section => section.Count),
         };
         foreach (var section in map.Sections)

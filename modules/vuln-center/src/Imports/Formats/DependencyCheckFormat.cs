@@ -79,19 +79,21 @@ internal sealed class DependencyCheckFormat : IReportFormat
 
     static async Task<ReportItem.ScannerSeen> ScannerAsync(XmlMap map, CancellationToken cancellationToken)
     {
-        var (version, project) = ((string?)null, (string?)null);
+        var (version, project, date) = ((string?)null, (string?)null, (string?)null);
         foreach (var section in map.Sections.Where(section => section.Parent == map.Root))
         {
             await foreach (var item in map.ItemsAsync(section, cancellationToken))
             {
                 version ??= item.Parse().Text("engineVersion");
                 project ??= item.Name == "projectInfo" ? item.Parse().Text("name") : null;
+                date ??= item.Name == "projectInfo" ? item.Parse().Text("reportDate") : null;
             }
         }
         return new ReportItem.ScannerSeen("dependency-check")
         {
             Version = Bounded.Word(version),
             Category = Bounded.Identity(project),
+            ScannedAt = ReportTimes.Of(date),
             Results = map.Places.Sum(place => place.Sections.Sum(section => section.Count)),
         };
     }

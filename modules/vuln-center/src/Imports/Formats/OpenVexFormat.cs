@@ -13,7 +13,7 @@ namespace Wave16.VulnCenter.Imports.Formats;
 /// </summary>
 internal sealed class OpenVexFormat : IReportFormat
 {
-    static readonly JsonPaths Paths = new("@context", "author", "tooling", "statements/*");
+    static readonly JsonPaths Paths = new("@context", "author", "timestamp", "last_updated", "tooling", "statements/*");
 
     public string Name => "openvex";
     public string Title => "OpenVEX";
@@ -40,6 +40,7 @@ internal sealed class OpenVexFormat : IReportFormat
         yield return new ReportItem.ScannerSeen("openvex")
         {
             Category = Bounded.Identity(map.Scalar("/author")),
+            ScannedAt = ReportTimes.Of(map.Scalar("/last_updated")) ?? ReportTimes.Of(map.Scalar("/timestamp")),
             Results = await map.CountAsync(map.Sections, CountOf, context, cancellationToken),
         };
         foreach (var section in map.Sections)

@@ -32,6 +32,11 @@ internal abstract record ReportItem
 
         public string? Commit { get; init; }
 
+        /// <summary>
+        /// When the scan began; when its report was written, where that is all it says. Null without a time, or without an offset to it.
+        /// </summary>
+        public DateTimeOffset? ScannedAt { get; init; }
+
         /// <summary>How many raw results follow before the next <see cref="ScannerSeen"/>.</summary>
         public int Results { get; init; }
 

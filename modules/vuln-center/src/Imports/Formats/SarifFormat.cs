@@ -99,6 +99,7 @@ internal sealed class SarifFormat : IReportFormat
     {
         // §3.14.23: results that are null or missing mean the scan did not get to produce any.
         var failure = map.Has($"{run.Pointer}/results") ? null : "The run has no results: it did not complete, or reports only its configuration.";
+        DateTimeOffset? began = null;
         foreach (var section in sections.Where(section => section.Pattern == "runs/*/invocations/*"))
         {
             await foreach (var item in map.ItemsAsync(section, cancellationToken))
@@ -106,6 +107,10 @@ internal sealed class SarifFormat : IReportFormat
                 using var document = item.Parse();
                 if (document.RootElement.Field("executionSuccessful"u8).ValueKind == JsonValueKind.False)
                     failure = "The scanner reports that its run failed.";
+                // Section 3.20.7: of several processes of a run the first.
+                var start = ReportTimes.OfUtc(document.RootElement.Text("startTimeUtc"u8)) ?? ReportTimes.OfUtc(document.RootElement.Text("endTimeUtc"u8));
+                if (start is not null && !(start > began))
+                    began = start;
             }
         }
         var (repository, commit) = await ProvenanceAsync(map, sections, cancellationToken);
@@ -116,6 +121,7 @@ internal sealed class SarifFormat : IReportFormat
             Version = Bounded.Word(map.Scalar($"{run.Pointer}/tool/driver/semanticVersion") ?? map.Scalar($"{run.Pointer}/tool/driver/version")),
             Category = Bounded.Identity(map.Scalar($"{run.Pointer}/automationDetails/id")),
             Run = RunOf(Bounded.Identity(map.Scalar($"{run.Pointer}/automationDetails/id"))),
+            ScannedAt = began,
             Results = results,
             Failure = failure,
         };

@@ -21,7 +21,7 @@ internal sealed class TrivyFormat : IReportFormat
 
     static readonly JsonPaths Paths = new(
     [
-        "SchemaVersion", "ArtifactName", "ArtifactType", "ClusterName", "Trivy/Version", "Metadata/RepoURL", "Metadata/Commit",
+        "SchemaVersion", "ArtifactName", "ArtifactType", "ClusterName", "CreatedAt", "Trivy/Version", "Metadata/RepoURL", "Metadata/Commit",
         .. ResultPrefixes.SelectMany(prefix => new[]
         {
             $"{prefix}Target", $"{prefix}Class", $"{prefix}Type",
@@ -78,6 +78,7 @@ internal sealed class TrivyFormat : IReportFormat
             Image = isImage ? Bounded.Identity(map.Scalar("/ArtifactName")) : null,
             Repository = Bounded.Identity(map.Scalar("/Metadata/RepoURL"), Bounded.PathLength),
             Commit = Bounded.Word(map.Scalar("/Metadata/Commit")),
+            ScannedAt = ReportTimes.Of(map.Scalar("/CreatedAt")),
             Results = map.Sections.Sum(section => section.Count),
             Kinds = KindsOf(map),
             // Old Trivy wrote null or [] for a clean scan, and so does a pipeline that lost its input.

@@ -11,7 +11,7 @@ namespace Wave16.VulnCenter.Imports.Formats;
 /// </summary>
 internal static class ZapJson
 {
-    static readonly JsonPaths Paths = new("@programName", "@version", "site/*/@name", "site/*/@host", "site/*/alerts/*");
+    static readonly JsonPaths Paths = new("@programName", "@version", "created", "site/*/@name", "site/*/@host", "site/*/alerts/*");
 
     /// <summary>Not GitLab's report, which holds one of ZAP next to its own vulnerabilities.</summary>
     public static bool Recognises(ReportPeek peek) => !peek.Has("vulnerabilities")
@@ -27,6 +27,7 @@ internal static class ZapJson
         yield return new ReportItem.ScannerSeen("zap")
         {
             Version = Bounded.Word(map.Scalar("/@version")),
+            ScannedAt = ReportTimes.Of(map.Scalar("/created")),
             Category = sites is [var site] ? Bounded.Identity(site) : null,
             Results = await map.CountAsync(map.Sections, alert => Math.Max(1, alert.Children("instances").Count()), context, cancellationToken),
         };

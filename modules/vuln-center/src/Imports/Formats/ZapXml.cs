@@ -26,6 +26,7 @@ internal static class ZapXml
         yield return new ReportItem.ScannerSeen("zap")
         {
             Version = Bounded.Word(map.Root.Attribute("version")),
+            ScannedAt = ReportTimes.Of(map.Root.Attribute("created")),
             Category = sites is [var site] ? Bounded.Identity(site) : null,
             Results = map.Places.Sum(alert => Math.Max(1, alert.Sections.Sum(section => section.Count))),
         };
