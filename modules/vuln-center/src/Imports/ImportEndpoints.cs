@@ -20,7 +20,7 @@ internal sealed record ImportQuery(
     [property: FromQuery(Name = "service"), Description("The service that was scanned. Optional where the findings name theirs.")] string? Service,
     [property: FromQuery(Name = "source"), Description("Name of the source; the scanner's own name unless given.")] string? Source,
     [property: FromQuery(Name = "scope"), Description("complete: this source scanned all of the service; partial (default): only some of it.")] string? Scope,
-    [property: FromQuery(Name = "scopeFilter"), Description("What a complete scan was limited to: path:src/web, image:registry.example/shop/api or host:shop.example; without a prefix a path or an image.")] string? ScopeFilter,
+    [property: FromQuery(Name = "scopeFilter"), Description("What a complete scan was limited to: path:src/web, image:registry.example/shop/api or host:shop.example (all of its ports, or host:shop.example:8443); without a prefix a path or an image. A host named here comes before the hosts that the report names.")] string? ScopeFilter,
     [property: FromQuery(Name = "kinds"), Description("What a complete scan looked for, comma-separated: sca, sast, dast, secret, config, license. Of the others it says nothing. Everything, or what the report tells, unless given.")] string? Kinds,
     [property: FromQuery(Name = "expectEmpty"), Description("true: a complete scan without any result closes what it does not show. Otherwise it is taken for one that went wrong.")] bool? ExpectEmpty,
     [property: FromQuery(Name = "scannedAt"), Description("When the scan began. Comes before what the report says; without either it is when the report was received. An older scan than the latest complete one closes nothing.")] Rfc3339Time? ScannedAt,
@@ -85,13 +85,13 @@ internal static class ImportEndpoints
     private static async Task<IResult> TakeAsync(
         ImportQuery query, int? maxResults, Caller caller, ImportIntake intake, Progress progress, TimeProvider clock, HttpContext http, CancellationToken cancellation)
     {
-        if (Validate(query, http.Request.Query, needsService: maxResults is null, clock, out var format, out var scope, out var kinds) is { } invalid)
+        if (Validate(query, http.Request.Query, needsService: maxResults is null, clock, out var format, out var scope, out var kinds, out var filter) is { } invalid)
         {
             return invalid.ToResult();
         }
 
         var request = new ImportRequest(
-            caller.Tenant, caller.Subject, format, query.Service ?? "", query.Source, scope, query.ScopeFilter, WithItems: maxResults is not null, maxResults,
+            caller.Tenant, caller.Subject, format, query.Service ?? "", query.Source, scope, filter, WithItems: maxResults is not null, maxResults,
             kinds, query.ExpectEmpty ?? false, query.Repository, query.Commit, query.ScannedAt?.Value);
         var spool = await intake.ReceiveAsync(http, caller.Tenant, cancellation);
         return Idempotent.Once(spool.Digest, async (command, cancel) =>
@@ -131,7 +131,7 @@ internal static class ImportEndpoints
     private static ReportFormatView View(IReportFormat format) =>
         new(format.Name, format.Title, format.Versions, [.. format.Severities.Select(mapping => new SeverityMappingView(mapping.Raw, mapping.Severity))]);
 
-    private static Refusal? Validate(ImportQuery query, IQueryCollection raw, bool needsService, TimeProvider clock, out IReportFormat? format, out ScanScope scope, out IReadOnlyList<FindingKind>? kinds)
+    private static Refusal? Validate(ImportQuery query, IQueryCollection raw, bool needsService, TimeProvider clock, out IReportFormat? format, out ScanScope scope, out IReadOnlyList<FindingKind>? kinds, out string? filter)
     {
         List<FieldError> errors = [];
         var isAuto = query.Format is null || string.Equals(query.Format, ReportFormats.Auto, StringComparison.OrdinalIgnoreCase);
@@ -157,9 +157,15 @@ internal static class ImportEndpoints
             errors.Add(FieldError.Query("scope", "must be complete or partial"));
         }
 
-        if (query.ScopeFilter is { } filter && !IsName(filter))
+        filter = null;
+        if (query.ScopeFilter is { } given)
         {
-            errors.Add(FieldError.Query("scopeFilter", $"must be 1 to {NameLength} characters, without control characters"));
+            var refusal = IsName(given) ? null : $"must be 1 to {NameLength} characters, without control characters";
+            filter = refusal is null ? ScanCoverage.FilterOf(given, out refusal) : null;
+            if (refusal is not null)
+            {
+                errors.Add(FieldError.Query("scopeFilter", refusal));
+            }
         }
 
         foreach (var (name, value) in new[] { ("repository", query.Repository), ("commit", query.Commit) })

@@ -11,6 +11,7 @@ using Wave16.VulnCenter.Dedup;
 using Wave16.VulnCenter.Feeds;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Groups;
+using Wave16.VulnCenter.Imports.Formats;
 using Wave16.VulnCenter.Policies;
 
 namespace Wave16.VulnCenter.Imports;
@@ -28,6 +29,9 @@ internal sealed record StagedScan(
     /// <summary>Scans of the same source that began later: what they showed last is newer than this.</summary>
     public IReadOnlyList<Guid> Newer { get; init; } = [];
 
+    /// <summary>The caller's word on which host it was of comes before the report's.</summary>
+    public string[] Hosts => ScanCoverage.HostOf(ScopeFilter) is null ? [.. Seen.Hosts] : [];
+
     /// <summary>One of them looked at the same.</summary>
     public bool IsOutdated { get; init; }
 
@@ -37,6 +41,7 @@ internal sealed record StagedScan(
         (ScanScope.Partial, _) => null,
         (_, { Failure: { } failure }) => $"The report says that the scan did not finish: {failure}",
         (_, { Unreadable: > 0 }) => $"{Seen.Unreadable} of its results could not be read.",
+        (_, { Hosts.Count: > ReportReading.MaxHosts }) => $"It names more than {ReportReading.MaxHosts} hosts.",
         (_, { Results: 0 }) when !ExpectEmpty => "It shows nothing at all; say expectEmpty=true if that is so.",
         (_, { Results: var all, Dismissed: var dismissed }) when all == dismissed && !ExpectEmpty =>
             "It shows nothing but what it calls no problem; say expectEmpty=true if that is so.",
@@ -106,12 +111,15 @@ internal sealed class ImportMerge(
         await DriftAsync(connection, scan, cancellation);
         await ExecuteAsync(connection, MergeSql.Touched, cancellation, scan.Tenant, Closed, scan.Newer.ToArray(), scan.StartedAt.ToUniversalTime());
         await ExecuteAsync(connection, MergeSql.Past, cancellation);
-        await ExecuteAsync(connection, MergeSql.Gone, cancellation,
-            scan.Tenant, scan.Seen.Service, scan.Seen.Source, Live, scan.Closes, scan.ScopeFilter, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Category, scan.StartedAt.ToUniversalTime());
+        scan = await LookAsync(connection, scan, cancellation);
+        object?[] coverage = [
+            scan.Tenant, scan.Seen.Service, scan.Seen.Source, Live, scan.Closes, scan.ScopeFilter, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Category, scan.StartedAt.ToUniversalTime(), scan.Hosts];
+        await ExecuteAsync(connection, MergeSql.Gone, cancellation, coverage);
+        var notJudged = scan.Closes ? await NotJudgedAsync(connection, coverage, cancellation) : null;
         var counts = await CountAsync(connection, scan, cancellation);
         var result = new ScanResult(
             scan.Seen.Scan, scan.Seen.Service, scan.Seen.Source, scan.Scope, scan.Seen.Results, counts.New, counts.Matched, counts.Reopened, counts.Rejected, counts.Changed,
-            counts.Fixed, scan.ClosesNothing);
+            counts.Fixed, scan.ClosesNothing, notJudged);
         if (result.Observations != result.New + result.Matched + result.Reopened + result.Rejected)
         {
             throw new InvalidOperationException($"Scan {scan.Seen.Scan}: {result.Observations} results were read, but {counts} are staged; nothing was merged.");
@@ -151,7 +159,8 @@ internal sealed class ImportMerge(
             scan.Seen.Failure, scan.ReportDigest, scan.StartedAt.ToUniversalTime(), now,
             (int)result.New, (int)result.Matched, (int)result.Reopened, (int)result.Rejected, (int)result.FindingsChanged,
             (int)result.FindingsFixed, scan.WithItems ? JsonSerializer.Serialize(items, VulnCenterJson.Default.IReadOnlyListMergedItem) : null,
-            scan.ClosesNothing, scan.Seen.Category, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Repository, scan.Seen.Commit);
+            scan.ClosesNothing, scan.Seen.Category, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Repository, scan.Seen.Commit, scan.Hosts,
+            notJudged is null ? null : JsonSerializer.Serialize(notJudged, VulnCenterJson.Default.NotJudged));
         await tail.WriteAsync(connection, leaf, cancellation);
         await ExecuteAsync(connection, MergeSql.Unstage, cancellation, scan.Import, scan.Seen.Service, scan.Seen.Source);
         await guard(connection);
@@ -178,10 +187,11 @@ internal sealed class ImportMerge(
         var (created, matched, reopened, rejected, changed) = (reader.GetInt32(1), reader.GetInt32(2), reader.GetInt32(3), reader.GetInt32(4), reader.GetInt32(5));
         var all = (long)created + matched + reopened + rejected;
         var (fixedNow, closesNothing) = (reader.GetInt32(6), reader.Text(7));
+        var notJudged = reader.Text(9) is { } left ? JsonSerializer.Deserialize(left, VulnCenterJson.Default.NotJudged) : null;
         IReadOnlyList<MergedItem> items = reader.IsDBNull(8) ? [] : JsonSerializer.Deserialize(reader.GetString(8), VulnCenterJson.Default.IReadOnlyListMergedItem) ?? [];
         return new MergeResult(id == scan.Seen.Scan
-            ? new ScanResult(id, scan.Seen.Service, scan.Seen.Source, scan.Scope, all, created, matched, reopened, rejected, changed, fixedNow, closesNothing)
-            : new ScanResult(id, scan.Seen.Service, scan.Seen.Source, scan.Scope, all, 0, all - rejected, 0, rejected, 0, 0, closesNothing), items);
+            ? new ScanResult(id, scan.Seen.Service, scan.Seen.Source, scan.Scope, all, created, matched, reopened, rejected, changed, fixedNow, closesNothing, notJudged)
+            : new ScanResult(id, scan.Seen.Service, scan.Seen.Source, scan.Scope, all, 0, all - rejected, 0, rejected, 0, 0, closesNothing, notJudged), items);
     }
 
     /// <summary>Where the scan stands among those of its source: what is newer counts, whichever was imported first.</summary>
@@ -192,7 +202,7 @@ internal sealed class ImportMerge(
         DateTimeOffset? latest = null;
         await using var command = Command(
             connection, MergeSql.Newer, scan.Tenant, scan.Seen.Service, scan.Seen.Source, scan.StartedAt.ToUniversalTime(),
-            scan.ScopeFilter, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Category);
+            scan.ScopeFilter, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Category, scan.Hosts);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         while (await reader.ReadAsync(cancellation))
         {
@@ -212,15 +222,45 @@ internal sealed class ImportMerge(
         };
     }
 
+    /// <summary>A filter that nothing stands in is more often misspelt than empty.</summary>
+    private static async Task<StagedScan> LookAsync(NpgsqlConnection connection, StagedScan scan, CancellationToken cancellation)
+    {
+        if (!scan.Closes || scan.ScopeFilter is not { } filter)
+        {
+            return scan;
+        }
+
+        if (ScanCoverage.HostOf(filter) is { } host && scan.Seen.Hosts.Count > 0 && !scan.Seen.Hosts.Any(seen => ScanHosts.NameOf(seen) == host))
+        {
+            return scan with { Obstacle = $"Its scopeFilter is {filter}, and its report names other hosts: {string.Join(", ", scan.Seen.Hosts.Order(StringComparer.Ordinal).Take(10))}." };
+        }
+
+        await using var command = Command(connection, MergeSql.FilterHolds, scan.Tenant, scan.Seen.Service, scan.Seen.Source, filter);
+        return await command.ExecuteScalarAsync(cancellation) is true
+            ? scan
+            : scan with { Obstacle = $"Its scopeFilter is {filter}, within which neither a finding of this source is known nor it shows one." };
+    }
+
+    private static async Task<NotJudged?> NotJudgedAsync(NpgsqlConnection connection, object?[] coverage, CancellationToken cancellation)
+    {
+        await using var command = Command(connection, MergeSql.NotJudged, coverage);
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        return await reader.ReadAsync(cancellation) && reader.GetInt64(0) is > 0 and var findings
+            ? new NotJudged(
+                findings, reader.IsDBNull(1) ? [] : [.. reader.GetFieldValue<short[]>(1).Select(kind => (FindingKind)kind)],
+                reader.IsDBNull(2) ? [] : [.. reader.GetFieldValue<string?[]>(2).OfType<string>()],
+                reader.IsDBNull(3) ? [] : [.. reader.GetFieldValue<string?[]>(3).OfType<string>()])
+            : null;
+    }
+
     private static async Task DriftAsync(NpgsqlConnection connection, StagedScan scan, CancellationToken cancellation)
     {
-        var filter = ScanCoverage.PlaceOf(scan.ScopeFilter);
         await ExecuteAsync(connection, MergeSql.Evidence, cancellation,
             scan.Tenant, scan.Seen.Service, scan.Seen.Source, Drifting, Tracked, scan.ScopeFilter, scan.Seen.Failure is null && !scan.IsOutdated, (short)FindingKind.Secret, scan.Scope == ScanScope.Complete);
         await ExecuteAsync(connection, MergeSql.JoinFreely, cancellation);
         await ExecuteAsync(connection, MergeSql.AnalyzeEvidence, cancellation);
         await ExecuteAsync(connection, MergeSql.Drift, cancellation,
-            scan.Tenant, scan.Seen.Service, scan.Seen.Source, Tracked, filter, scan.Scope == ScanScope.Complete, Drift.LineHashes.ToArray(), Drift.CodeKeys.ToArray());
+            scan.Tenant, scan.Seen.Service, scan.Seen.Source, Tracked, scan.ScopeFilter, scan.Scope == ScanScope.Complete, Drift.LineHashes.ToArray(), Drift.CodeKeys.ToArray());
         await ExecuteAsync(connection, MergeSql.StayApart, cancellation, scan.Tenant);
         if (await ExecuteAsync(connection, MergeSql.Adopt, cancellation) > 0)
         {

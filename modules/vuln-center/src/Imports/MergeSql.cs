@@ -13,7 +13,7 @@ internal static class MergeSql
 
     /// <summary>This scan, merged before; or ($9) the same bytes that came at the same time and were merged while this import was under way.</summary>
     public const string Recorded = """
-        select id, new, matched, reopened, rejected, findings_changed, fixed, closes_nothing, items from vuln_center.scan
+        select id, new, matched, reopened, rejected, findings_changed, fixed, closes_nothing, items, not_judged from vuln_center.scan
         where tenant = $1 and service = $3 and source = $4
           and (id = $2 or ($9 and report_digest = $5 and scope = $6 and scope_filter is not distinct from $8 and finished_at >= $7))
         order by id <> $2 limit 1
@@ -21,13 +21,14 @@ internal static class MergeSql
 
     /// <summary>
     /// Scans of the source that began after this one ($4), latest first: whether what it looked at ($5 filter, $6 images, $7 kinds,
-    /// $8 category) and what they did can overlap, and whether they were complete. Uses scan_by_source: none began after it was merged.
+    /// $8 category, $9 hosts) and what they did can overlap, and whether they were complete. Uses scan_by_source: none began after it was merged.
     /// </summary>
     public const string Newer = """
         select p.id, p.started_at,
                p.category is not distinct from $8
                  and (p.kinds is null or $7::smallint[] is null or p.kinds && $7)
                  and (p.images = '{}' or $6::text[] = '{}' or p.images && $6)
+                 and (p.hosts = '{}' or $9::text[] = '{}' or p.hosts && $9)
                  and (p.scope_filter is null or $5::text is null or split_part(p.scope_filter, ':', 1) <> split_part($5, ':', 1)
                       or starts_with(p.scope_filter || '/', $5 || '/') or starts_with($5 || '/', p.scope_filter || '/')),
                p.scope = 2 and p.failure is null and p.closes_nothing is null
@@ -185,7 +186,7 @@ internal static class MergeSql
     /// nothing is shown in the old one and nothing was known in the new one. Findings are locked in id order.
     /// $4 statuses, $5 the scan's filter, $6 whether the scan showed all within it, $7 line hashes, $8 keys made of code.
     /// </summary>
-    public const string Drift = """
+    public static readonly string Drift = $$"""
         create temp table merge_drift on commit drop as
         select e.result, f.id as finding, f.path <> r.path as moved,
                case when f.path <> r.path then 'file moved: ' else 'lines shifted: ' end
@@ -214,9 +215,7 @@ internal static class MergeSql
                           where known.tenant = $1 and known.service = $2 and known.source = $3
                               and hashtextextended(known.path, 16) = hashtextextended(r.path, 16) and known.path = r.path
                             and known.kind in (2, 4, 5) and known.status in (1, 2)) end
-          and ($5::text is null
-               or ((f.path = $5 or starts_with(f.path, $5 || '/')) and (r.path = $5 or starts_with(r.path, $5 || '/')))
-               or (f.image = $5 and r.image = $5))
+          and ($5::text is null or ({{ScanCoverage.Within("$5::text", "f")}} and {{ScanCoverage.Within("$5::text", "r")}}))
           and not exists (
             select from unnest(r.key_kinds) as u(kind)
             where not u.kind like any ($7) and (f.path <> r.path or not u.kind = any ($8)) and not u.kind = any (same.keys)
@@ -277,21 +276,45 @@ internal static class MergeSql
 
     /// <summary>
     /// Findings that the scan would show if they were still there. $4 statuses to be closed, $5 whether the scan may close
-    /// anything, $6 its filter, $7 its images, $8 kinds, $9 category, $10 when it began. Uses finding_by_service.
+    /// anything, $6 its filter, $7 its images, $8 kinds, $9 category, $10 when it began, $11 its hosts. Uses finding_by_service.
     /// </summary>
-    public const string Gone = $"""
+    private const string AsScan = """
+        (select 2 as scope, null::text as failure, null::text as closes_nothing, $6::text as scope_filter, $7::text[] as images, $8::smallint[] as kinds,
+                $9::text as category, $10::timestamptz as started_at, $11::text[] as hosts) s
+        """;
+
+    public static readonly string Gone = $"""
         create temp table merge_gone on commit drop as
         select f.id as target, f.version as old_version
         from vuln_center.finding f
-        cross join (
-          select 2 as scope, null::text as failure, null::text as closes_nothing, $6::text as scope_filter, $7::text[] as images, $8::smallint[] as kinds, $9::text as category,
-                 $10::timestamptz as started_at) s
+        cross join {AsScan}
         where $5 and f.tenant = $1 and f.service = $2 and f.source = $3 and f.status = any ($4)
           and not exists (select from merge_row r where r.target = f.id)
           and not exists (select from merge_dismissed d where d.target = f.id)
           and {ScanCoverage.Covers}
         order by f.id
         for update of f
+        """;
+
+    /// <summary>What stays open because the scan says nothing of it, within its filter: of how many findings, and why. Parameters as above.</summary>
+    public static readonly string NotJudged = $"""
+        select {ScanCoverage.NotJudged}
+        from vuln_center.finding f
+        cross join {AsScan}
+        join vuln_center.finding_seen ls on ls.tenant = f.tenant and ls.finding = f.id
+        join vuln_center.scan last on last.tenant = ls.tenant and last.id = ls.scan
+        where $5 and f.tenant = $1 and f.service = $2 and f.source = $3 and f.status = any ($4)
+          and {ScanCoverage.Within("s.scope_filter", "f")}
+          and not exists (select from merge_row r where r.target = f.id)
+          and not exists (select from merge_dismissed d where d.target = f.id)
+          and not exists (select from merge_gone g where g.target = f.id)
+        """;
+
+    /// <summary>$4 the filter: whether a finding of the source stands in it, or a result of this scan. Uses finding_by_service.</summary>
+    public static readonly string FilterHolds = $"""
+        select exists (select from merge_row r where {ScanCoverage.Within("$4::text", "r")})
+            or exists (
+              select from vuln_center.finding f where f.tenant = $1 and f.service = $2 and f.source = $3 and {ScanCoverage.Within("$4::text", "f")})
         """;
 
     /// <summary>
@@ -498,8 +521,8 @@ internal static class MergeSql
     public const string InsertScan = """
         insert into vuln_center.scan (
           tenant, id, import, service, source, tool, tool_version, format, scope, scope_filter, failure, report_digest, started_at, finished_at,
-          new, matched, reopened, rejected, findings_changed, fixed, items, closes_nothing, category, images, kinds, repository, commit_id)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21::json, $22, $23, $24, $25::smallint[], $26, $27)
+          new, matched, reopened, rejected, findings_changed, fixed, items, closes_nothing, category, images, kinds, repository, commit_id, hosts, not_judged)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21::json, $22, $23, $24, $25::smallint[], $26, $27, $28, $29::json)
         """;
 
     /// <summary>What became of each result, in the order of the report.</summary>

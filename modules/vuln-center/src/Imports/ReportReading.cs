@@ -34,6 +34,9 @@ internal sealed record ScanSeen(
     /// <summary>Repositories of the images it was of, "" for what is none; empty where the results say themselves.</summary>
     public IReadOnlyList<string> Images { get; init; } = [];
 
+    /// <summary>Hosts it was of, as <see cref="ScanHosts"/> writes them; empty where the report does not say.</summary>
+    public IReadOnlyCollection<string> Hosts { get; init; } = [];
+
     [JsonIgnore]
     public short[]? KindNumbers => Kinds is null ? null : [.. Kinds.Select(kind => (short)kind)];
 }
@@ -46,6 +49,9 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
 {
     /// <summary>Rejections listed in the answer; all of them are in the decisions.</summary>
     public const int ListedRejections = 1_000;
+
+    /// <summary>More are not kept, and such a scan closes nothing.</summary>
+    public const int MaxHosts = 10_000;
 
     /// <summary>Whose the rejections are that name no service.</summary>
     public const string NoService = "-";
@@ -78,7 +84,7 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
                     break;
                 case ReportItem.Observed { Observation: var raw } when (raw.Service ?? request.Service) is { Length: > 0 } service:
                     read++;
-                    var scan = ScanOf(service, results: 1, raw.ImageRepository);
+                    var scan = ScanOf(service, results: 1, raw.ImageRepository, raw);
                     batch.Add(StagedResult.Of(scan.Service, scan.Source, ordinal++, raw, await RulesOfAsync(scan.Source)));
                     break;
                 case ReportItem.Observed { Observation: var raw }:
@@ -86,7 +92,7 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
                     break;
                 case ReportItem.Rejected { About: { } raw } result when (raw.Service ?? request.Service) is { Length: > 0 } service:
                     read++;
-                    var spoken = ScanOf(service, results: 1, raw.ImageRepository);
+                    var spoken = ScanOf(service, results: 1, raw.ImageRepository, raw);
                     scans[(spoken.Service, spoken.Source)] = spoken with { Dismissed = spoken.Dismissed + 1 };
                     batch.Add(StagedResult.Of(spoken.Service, spoken.Source, ordinal++, raw, await RulesOfAsync(spoken.Source)) with { Dismissed = $"{result.Code}: {result.Reason}" });
                     List(result);
@@ -146,7 +152,7 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
         }
 
         // Several runs of one tool are one scan of a service; it failed if any of them did, and covers what all of them did.
-        ScanSeen ScanOf(string service, int results, string? image = null)
+        ScanSeen ScanOf(string service, int results, string? image = null, RawObservation? raw = null)
         {
             var source = request.Source ?? SourceName(scanner.Tool, format.Name);
             var image0 = Identifiers.ImageRepository(scanner.Image) ?? "";
@@ -154,8 +160,14 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
                 ?? new ScanSeen(Guid.CreateVersion7(), service, source, scanner.Tool, scanner.Version, Failure: null, Results: 0, Category: scanner.Run, Repository: request.Repository ?? scanner.Repository, Commit: request.Commit ?? scanner.Commit)
                 {
                     Images = [image0],
+                    Hosts = new HashSet<string>(scanner.Hosts, StringComparer.Ordinal),
                     Kinds = request.Kinds ?? scanner.Kinds,
                 };
+            if (known.Hosts is HashSet<string> { Count: <= MaxHosts } hosts)
+            {
+                hosts.UnionWith(scanner.HostsAreOfResults && raw is not null && ScanHosts.Of(raw) is { } host ? [host] : results == 0 ? scanner.Hosts : []);
+            }
+
             return scans[(service, source)] = known with
             {
                 Failure = known.Failure ?? scanner.Failure,

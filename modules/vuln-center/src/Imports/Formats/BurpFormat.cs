@@ -38,6 +38,7 @@ internal sealed partial class BurpFormat : IReportFormat
         {
             Version = Bounded.Word(version),
             ScannedAt = ReportTimes.OfJavaDate(map.Root.Attribute("exportTime")),
+            HostsAreOfResults = true,
             Results = map.Sections.Sum(section => section.Count),
         };
         foreach (var section in map.Sections)

@@ -27,6 +27,7 @@ internal static class NessusXml
         {
             Category = Bounded.Identity(map.Sections.Select(section => section.Parent.Within("Report")?.Attribute("name")).FirstOrDefault()),
             ScannedAt = scannedAt,
+            Hosts = [.. map.Sections.Select(section => NessusFormat.HostOf(section.Parent.Attribute("name"))).OfType<string>().Distinct(StringComparer.Ordinal)],
             Results = map.Count("ReportItem"),
             Failure = failure,
         };

@@ -44,6 +44,7 @@ internal sealed class NucleiFormat : IReportFormat
         yield return new ReportItem.ScannerSeen("nuclei")
         {
             ScannedAt = await FirstAsync(map, cancellationToken),
+            HostsAreOfResults = true,
             Results = map.Sections.Sum(section => section.Count),
         };
         var occurrences = new Occurrences();

@@ -24,6 +24,12 @@ internal abstract record ReportItem
         /// <summary>The tool's own name of this run of it, the same every time: SARIF's automation id without what identifies the one run.</summary>
         public string? Run { get; init; }
 
+        /// <summary>Hosts that were scanned, as <see cref="ScanHosts"/> writes them, those without a result too; empty where the scanner does not list them.</summary>
+        public IReadOnlyList<string> Hosts { get; init; } = [];
+
+        /// <summary>The scanner scans hosts, and its report names those only that it has results of.</summary>
+        public bool HostsAreOfResults { get; init; }
+
         /// <summary>What the scan looked for, where the report tells; null: everything the tool knows.</summary>
         public IReadOnlyList<FindingKind>? Kinds { get; init; }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Wave16.VulnCenter.Contracts;
@@ -29,6 +30,7 @@ internal static class ZapJson
             Version = Bounded.Word(map.Scalar("/@version")),
             ScannedAt = ReportTimes.Of(map.Scalar("/created")),
             Category = sites is [var site] ? Bounded.Identity(site) : null,
+            Hosts = [.. Enumerable.Range(0, map.Length("/site")).Select(i => ScanHosts.Of(map.Scalar(string.Create(CultureInfo.InvariantCulture, $"/site/{i}/@name")))).OfType<string>().Distinct(StringComparer.Ordinal)],
             Results = await map.CountAsync(map.Sections, alert => Math.Max(1, alert.Children("instances").Count()), context, cancellationToken),
         };
         foreach (var section in map.Sections)

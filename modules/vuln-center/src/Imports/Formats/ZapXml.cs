@@ -12,9 +12,10 @@ namespace Wave16.VulnCenter.Imports.Formats;
 /// </summary>
 internal static class ZapXml
 {
-    const string Alert = "OWASPZAPReport/site/alerts/alertitem";
+    const string Site = "OWASPZAPReport/site";
+    const string Alert = $"{Site}/alerts/alertitem";
 
-    static readonly XmlPaths Paths = new(Alert, $"{Alert}/instances/instance");
+    static readonly XmlPaths Paths = new(Site, Alert, $"{Alert}/instances/instance");
 
     public static bool Recognises(ReportPeek peek) => peek is { XmlRoot: "OWASPZAPReport", XmlNamespace: "" };
 
@@ -22,15 +23,17 @@ internal static class ZapXml
         Stream report, ReportContext context, IReadOnlyList<SeverityMapping> severities, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var map = await XmlMap.ReadAsync(report, Paths, context, cancellationToken);
-        var sites = map.Places.Select(alert => alert.Within("site")?.Attribute("name")).Distinct().Take(2).ToList();
+        var alerts = map.Places.Where(place => place.Name == "alertitem").ToList();
+        var sites = alerts.Select(alert => alert.Within("site")?.Attribute("name")).Distinct().Take(2).ToList();
         yield return new ReportItem.ScannerSeen("zap")
         {
             Version = Bounded.Word(map.Root.Attribute("version")),
             ScannedAt = ReportTimes.Of(map.Root.Attribute("created")),
             Category = sites is [var site] ? Bounded.Identity(site) : null,
-            Results = map.Places.Sum(alert => Math.Max(1, alert.Sections.Sum(section => section.Count))),
+            Hosts = [.. map.Places.Where(place => place.Name == "site").Select(place => ScanHosts.Of(place.Attribute("name"))).OfType<string>().Distinct(StringComparer.Ordinal)],
+            Results = alerts.Sum(alert => Math.Max(1, alert.Sections.Sum(section => section.Count))),
         };
-        foreach (var alert in map.Places)
+        foreach (var alert in alerts)
         {
             var head = await map.HeadAsync(alert, cancellationToken);
             if (alert.Sections.Count == 0)
