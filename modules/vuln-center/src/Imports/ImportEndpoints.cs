@@ -17,8 +17,8 @@ namespace Wave16.VulnCenter.Imports;
 /// <summary>Query parameters of <c>POST /findings/imports</c>.</summary>
 internal sealed record ImportQuery(
     [property: FromQuery(Name = "format"), Description("Name of the report's format; GET /findings/formats lists them. auto (default): seen from the report, and told in the result.")] string? Format,
-    [property: FromQuery(Name = "service"), Description("The service that was scanned. Optional where the findings name theirs.")] string? Service,
-    [property: FromQuery(Name = "source"), Description("Name of the source; the scanner's own name unless given.")] string? Source,
+    [property: FromQuery(Name = "service"), Description("The service that was scanned. Required for a scanner's report; POST /findings may leave it out where the findings, or their report, name it.")] string? Service,
+    [property: FromQuery(Name = "source"), Description("Name of the source, kept in lower case with its words joined by '-'; the scanner's own name unless given.")] string? Source,
     [property: FromQuery(Name = "scope"), Description("complete: this source scanned all of the service; partial (default): only some of it.")] string? Scope,
     [property: FromQuery(Name = "scopeFilter"), Description("What a complete scan was limited to: path:src/web, image:registry.example/shop/api or host:shop.example (all of its ports, or host:shop.example:8443); without a prefix a path or an image. A host named here comes before the hosts that the report names.")] string? ScopeFilter,
     [property: FromQuery(Name = "kinds"), Description("What a complete scan looked for, comma-separated: sca, sast, dast, secret, config, license. Of the others it says nothing. Everything, or what the report tells, unless given.")] string? Kinds,
@@ -39,7 +39,6 @@ internal static class ImportEndpoints
     private const string CurlsOwn = "application/x-www-form-urlencoded";
 
     private const int MaxFindingsPosted = 10_000;
-    private const int NameLength = 200;
 
     // Clocks of scanners and ours differ; what is ahead of ours counts as now.
     private static readonly TimeSpan ClockSkew = TimeSpan.FromMinutes(5);
@@ -91,7 +90,7 @@ internal static class ImportEndpoints
         }
 
         var request = new ImportRequest(
-            caller.Tenant, caller.Subject, format, query.Service ?? "", query.Source, scope, filter, WithItems: maxResults is not null, maxResults,
+            caller.Tenant, caller.Subject, format, query.Service?.Trim() ?? "", query.Source is { } source ? Names.SourceOf(source) : null, scope, filter, WithItems: maxResults is not null, maxResults,
             kinds, query.ExpectEmpty ?? false, query.Repository, query.Commit, query.ScannedAt?.Value);
         var spool = await intake.ReceiveAsync(http, caller.Tenant, cancellation);
         return Idempotent.Once(spool.Digest, async (command, cancel) =>
@@ -143,12 +142,12 @@ internal static class ImportEndpoints
 
         if (query.Service is { } service ? !IsName(service) : needsService)
         {
-            errors.Add(FieldError.Query("service", $"must be 1 to {NameLength} characters, without control characters"));
+            errors.Add(FieldError.Query("service", Names.Must));
         }
 
-        if (query.Source is { } source && !IsName(source))
+        if (query.Source is { } source && !(IsName(source) && Names.SourceOf(source) is not null))
         {
-            errors.Add(FieldError.Query("source", $"must be 1 to {NameLength} characters, without control characters"));
+            errors.Add(FieldError.Query("source", Names.Must));
         }
 
         scope = string.Equals(query.Scope, "complete", StringComparison.OrdinalIgnoreCase) ? ScanScope.Complete : ScanScope.Partial;
@@ -160,7 +159,7 @@ internal static class ImportEndpoints
         filter = null;
         if (query.ScopeFilter is { } given)
         {
-            var refusal = IsName(given) ? null : $"must be 1 to {NameLength} characters, without control characters";
+            var refusal = IsName(given) ? null : Names.Must;
             filter = refusal is null ? ScanCoverage.FilterOf(given, out refusal) : null;
             if (refusal is not null)
             {
@@ -172,7 +171,7 @@ internal static class ImportEndpoints
         {
             if (value is not null && !IsName(value))
             {
-                errors.Add(FieldError.Query(name, $"must be 1 to {NameLength} characters, without control characters"));
+                errors.Add(FieldError.Query(name, Names.Must));
             }
         }
 
@@ -215,7 +214,7 @@ internal static class ImportEndpoints
         return names.Length > 0 && names.All(KindNames.ContainsKey) ? [.. names.Select(name => KindNames[name]).Distinct()] : null;
     }
 
-    internal static bool IsName(string text) => text.Length is > 0 and <= NameLength && !text.Any(char.IsControl) && !string.IsNullOrWhiteSpace(text);
+    internal static bool IsName(string text) => Names.Of(text) is not null;
 
     private static RefusalResult NotFound(Guid id) => new Refusal(ProblemCodes.NotFound.Code, $"There is no import {id}.").ToResult();
 }

@@ -230,7 +230,7 @@ internal sealed class ImportMerge(
             return scan;
         }
 
-        if (ScanCoverage.HostOf(filter) is { } host && scan.Seen.Hosts.Count > 0 && !scan.Seen.Hosts.Any(seen => ScanHosts.NameOf(seen) == host))
+        if (ScanCoverage.HostOf(filter) is { } host && scan.Seen.ListsHosts && !scan.Seen.Hosts.Any(seen => ScanHosts.NameOf(seen) == host))
         {
             return scan with { Obstacle = $"Its scopeFilter is {filter}, and its report names other hosts: {string.Join(", ", scan.Seen.Hosts.Order(StringComparer.Ordinal).Take(10))}." };
         }

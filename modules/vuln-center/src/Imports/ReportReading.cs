@@ -1,6 +1,8 @@
 using System.Text.Json.Serialization;
 using Wave16.VulnCenter.Contracts;
+using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Dedup;
+using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Imports.Formats;
 
 namespace Wave16.VulnCenter.Imports;
@@ -31,6 +33,9 @@ internal sealed record ScanSeen(
     /// <summary>When it began, as the caller or the report says; null: when it was received is the best that is known.</summary>
     public DateTimeOffset? BeganAt { get; init; }
 
+    /// <summary>The report lists its hosts, those without a result too.</summary>
+    public bool ListsHosts { get; init; }
+
     /// <summary>Repositories of the images it was of, "" for what is none; empty where the results say themselves.</summary>
     public IReadOnlyList<string> Images { get; init; } = [];
 
@@ -53,9 +58,7 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
     /// <summary>More are not kept, and such a scan closes nothing.</summary>
     public const int MaxHosts = 10_000;
 
-    /// <summary>Whose the rejections are that name no service.</summary>
-    public const string NoService = "-";
-
+    /// <exception cref="RefusedException">Nothing of the report says which service it is about.</exception>
     /// <exception cref="ReportFormatException">The document is broken or foreign. The caller discards what was staged.</exception>
     public async Task<StagedReport> StageAsync(Guid import, ImportRequest request, IReportFormat format, ReportSpool spool, ReadOnlyMemory<byte> secretKey, CancellationToken cancellation)
     {
@@ -64,6 +67,7 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
         List<StagedResult> batch = new(ImportStaging.BatchSize);
         List<StagedRejection> rejected = [];
         List<RejectedResult> listed = [];
+        List<(ReportItem.Rejected Result, string Pointer)> homeless = [];
         var scanner = new ReportItem.ScannerSeen(format.Name);
         var (ordinal, read) = (0, 0L);
 
@@ -79,8 +83,8 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
                     }
 
                     break;
-                case ReportItem.Observed { Observation: { Service: { } own } raw } when !ImportEndpoints.IsName(own):
-                    Reject(new ReportItem.Rejected(raw.Pointer, raw.Offset, RejectionCodes.Unreadable, "service holds control characters."));
+                case ReportItem.Observed { Observation: { Service: { } own } raw } when Names.Of(own) is null:
+                    Reject(new ReportItem.Rejected(raw.Pointer, raw.Offset, RejectionCodes.Unreadable, $"service {Names.Must}."), "/service");
                     break;
                 case ReportItem.Observed { Observation: var raw } when (raw.Service ?? request.Service) is { Length: > 0 } service:
                     read++;
@@ -88,7 +92,7 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
                     batch.Add(StagedResult.Of(scan.Service, scan.Source, ordinal++, raw, await RulesOfAsync(scan.Source)));
                     break;
                 case ReportItem.Observed { Observation: var raw }:
-                    Reject(new ReportItem.Rejected(raw.Pointer, raw.Offset, RejectionCodes.Unreadable, "service is missing, here and in the request."));
+                    Reject(new ReportItem.Rejected(raw.Pointer, raw.Offset, RejectionCodes.Unreadable, "service is missing, here and in the request."), "/service");
                     break;
                 case ReportItem.Rejected { About: { } raw } result when (raw.Service ?? request.Service) is { Length: > 0 } service:
                     read++;
@@ -108,11 +112,13 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
             }
         }
 
-        await FlushAsync();
-        if (scans.Count == 0)
+        if (scans.Count == 0 && request.Service.Length > 0)
         {
-            ScanOf(request.Service.Length > 0 ? request.Service : NoService, results: 0);
+            ScanOf(request.Service, results: 0);
         }
+
+        House();
+        await FlushAsync();
 
         return new StagedReport(
             [.. scans.Values.Select(scan => rules.TryGetValue(scan.Source, out var known) ? scan with { RuleSet = known.Version } : scan)], read, listed);
@@ -130,10 +136,17 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
             rejected.Clear();
         }
 
-        void Reject(ReportItem.Rejected result)
+        void Reject(ReportItem.Rejected result, string field = "")
         {
             read++;
-            var scan = ScanOf(request.Service.Length > 0 ? request.Service : NoService, results: 1);
+            if (request.Service.Length == 0)
+            {
+                homeless.Add((result, result.Pointer + field));
+                List(result);
+                return;
+            }
+
+            var scan = ScanOf(request.Service, results: 1);
             if (result.Code == RejectionCodes.Unreadable)
             {
                 scans[(scan.Service, scan.Source)] = scan with { Unreadable = scan.Unreadable + 1 };
@@ -141,6 +154,28 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
 
             rejected.Add(new StagedRejection(scan.Service, scan.Source, result.Pointer, result.Code, result.Reason));
             List(result);
+        }
+
+        // What names no service is counted with the first scan of the report. It might have been a result of any of them.
+        void House()
+        {
+            if (scans.Count == 0)
+            {
+                throw new RefusedException(new Refusal(
+                    FindingProblems.ReportUnreadable, "Nothing in the report says which service it is about: name it in the request, in the report or in each finding.",
+                    homeless.Count == 0
+                        ? [new FieldError("/service", "is missing, here and in the request")]
+                        : [.. homeless.Take(ListedRejections).Select(one => new FieldError(one.Pointer, one.Result.Reason.TrimEnd('.')))]));
+            }
+
+            var unreadable = homeless.Count(one => one.Result.Code == RejectionCodes.Unreadable);
+            var home = scans.First().Value;
+            foreach (var (key, scan) in scans.ToList())
+            {
+                scans[key] = scan with { Unreadable = scan.Unreadable + unreadable, Results = scan.Results + (scan.Scan == home.Scan ? homeless.Count : 0) };
+            }
+
+            rejected.AddRange(homeless.Select(one => new StagedRejection(home.Service, home.Source, one.Result.Pointer, one.Result.Code, one.Result.Reason)));
         }
 
         void List(ReportItem.Rejected result)
@@ -160,6 +195,7 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
                 ?? new ScanSeen(Guid.CreateVersion7(), service, source, scanner.Tool, scanner.Version, Failure: null, Results: 0, Category: scanner.Run, Repository: request.Repository ?? scanner.Repository, Commit: request.Commit ?? scanner.Commit)
                 {
                     Images = [image0],
+                    ListsHosts = scanner.Hosts.Count > 0,
                     Hosts = new HashSet<string>(scanner.Hosts, StringComparer.Ordinal),
                     Kinds = request.Kinds ?? scanner.Kinds,
                 };
@@ -186,7 +222,6 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
         return request.MaxResults is { } most ? context with { MaxElements = most } : context;
     }
 
-    /// <summary>A tool's name as a source: lower case, words joined by '-'; the format's where it holds no word.</summary>
-    private static string SourceName(string tool, string format) =>
-        string.Join('-', string.Concat(tool.Where(c => !char.IsControl(c))).ToLowerInvariant().Split([' ', '_', '/'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)) is { Length: > 0 } name ? name : format;
+    /// <summary>A tool's name as a source; the format's where it holds no word.</summary>
+    private static string SourceName(string tool, string format) => Names.SourceOf(tool) ?? format;
 }
