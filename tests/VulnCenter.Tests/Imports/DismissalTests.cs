@@ -132,9 +132,9 @@ public sealed class DismissalTests(VulnCenterHost host) : IClassFixture<VulnCent
     /// <summary>A result in the given state beside another one that is a problem; null: without it.</summary>
     private static byte[] Report(string format, string? state) => format switch
     {
-        "cyclonedx" => Json($$"""
+        "cyclonedx" => Json($$$"""
             {"bomFormat":"CycloneDX","specVersion":"1.5","version":1,"components":[{"type":"library","bom-ref":"a","name":"lodash","version":"4.17.20","purl":"pkg:npm/lodash@4.17.20"},{"type":"library","bom-ref":"b","name":"qs","version":"1.0.0","purl":"pkg:npm/qs@1.0.0"}],
-             "vulnerabilities":[{"id":"CVE-2024-1000","ratings":[{"severity":"critical"}],"affects":[{"ref":"a"}],"analysis":{"state":"{{state}}","justification":"code_not_reachable"}},{"id":"CVE-2024-2000","ratings":[{"severity":"high"}],"affects":[{"ref":"b"}]}]}
+             "vulnerabilities":[{"id":"CVE-2024-1000","ratings":[{"severity":"critical"}],"affects":[{"ref":"a"}],"analysis":{"state":"{{{state}}}","justification":"code_not_reachable"}},{"id":"CVE-2024-2000","ratings":[{"severity":"high"}],"affects":[{"ref":"b"}]}]}
             """),
         "openvex" => OpenVex([.. state is null ? [] : new[] { Statement("CVE-2024-1000", state) }, Statement("CVE-2024-2000", "affected")]),
         "zap" => Json($$"""
@@ -149,9 +149,9 @@ public sealed class DismissalTests(VulnCenterHost host) : IClassFixture<VulnCent
             <analysis xmlns="https://jeremylong.github.io/DependencyCheck/dependency-check.4.0.xsd"><dependencies><dependency><fileName>a.jar</fileName><identifiers><package><id>pkg:maven/a/a@1</id></package></identifiers><vulnerabilities>
               <{state}><name>CVE-2024-1000</name><severity>HIGH</severity><notes>not shipped</notes></{state}><vulnerability><name>CVE-2024-2000</name><severity>HIGH</severity></vulnerability></vulnerabilities></dependency></dependencies></analysis>
             """),
-        "trivy" => Json($$"""
+        "trivy" => Json($$$"""
             {"SchemaVersion":2,"ArtifactName":"deploy","ArtifactType":"filesystem","Results":[{"Target":"Dockerfile","Class":"config","Type":"dockerfile","Misconfigurations":[
-              {"ID":"DS001","Title":"latest","Severity":"HIGH","Status":"{{state}}"},{"ID":"DS002","Title":"root","Severity":"HIGH","Status":"FAIL"}]}]}
+              {"ID":"DS001","Title":"latest","Severity":"HIGH","Status":"{{{state}}}"},{"ID":"DS002","Title":"root","Severity":"HIGH","Status":"FAIL"}]}]}
             """),
         _ => throw new ArgumentOutOfRangeException(nameof(format)),
     };
@@ -162,7 +162,9 @@ public sealed class DismissalTests(VulnCenterHost host) : IClassFixture<VulnCent
         {"@context":"https://openvex.dev/ns/v0.2.0","@id":"urn:vex","author":"shop","version":1,"statements":[{{string.Join(',', statements)}}]}
         """);
 
-    private static string Statement(string id, string status) => $$"""
-        {"vulnerability":{"name":"{{id}}"},"products":[{"@id":"pkg:oci/shop-api"}],"status":"{{status}}"{{(status is "not_affected" or "fixed" ? ",\"justification\":\"component_not_present\"" : "")}}}
-        """;
+    private static string Statement(string id, string status)
+    {
+        var justification = status is "not_affected" or "fixed" ? ",\"justification\":\"component_not_present\"" : "";
+        return $$$"""{"vulnerability":{"name":"{{{id}}}"},"products":[{"@id":"pkg:oci/shop-api"}],"status":"{{{status}}}"{{{justification}}}}""";
+    }
 }

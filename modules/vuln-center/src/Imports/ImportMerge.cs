@@ -112,8 +112,11 @@ internal sealed class ImportMerge(
         await ExecuteAsync(connection, MergeSql.Touched, cancellation, scan.Tenant, Closed, scan.Newer.ToArray(), scan.StartedAt.ToUniversalTime());
         await ExecuteAsync(connection, MergeSql.Past, cancellation);
         scan = await LookAsync(connection, scan, cancellation);
-        object?[] coverage = [
-            scan.Tenant, scan.Seen.Service, scan.Seen.Source, Live, scan.Closes, scan.ScopeFilter, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Category, scan.StartedAt.ToUniversalTime(), scan.Hosts];
+        object?[] coverage =
+        [
+            scan.Tenant, scan.Seen.Service, scan.Seen.Source, Live, scan.Closes, scan.ScopeFilter, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Category,
+            scan.StartedAt.ToUniversalTime(), scan.Hosts,
+        ];
         await ExecuteAsync(connection, MergeSql.Gone, cancellation, coverage);
         var notJudged = scan.Closes ? await NotJudgedAsync(connection, coverage, cancellation) : null;
         var counts = await CountAsync(connection, scan, cancellation);

@@ -26,7 +26,7 @@ internal static class MergeSql
     public const string Newer = """
         select p.id, p.started_at,
                p.category is not distinct from $8
-                 and (p.kinds is null or $7::smallint[] is null or p.kinds && $7)
+                 and (p.kinds is null or $7::smallint[] is null or p.kinds && $7::smallint[])
                  and (p.images = '{}' or $6::text[] = '{}' or p.images && $6)
                  and (p.hosts = '{}' or $9::text[] = '{}' or p.hosts && $9)
                  and (p.scope_filter is null or $5::text is null or split_part(p.scope_filter, ':', 1) <> split_part($5, ':', 1)

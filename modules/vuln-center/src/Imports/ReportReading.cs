@@ -1,6 +1,6 @@
 using System.Text.Json.Serialization;
-using Wave16.VulnCenter.Contracts;
 using Wave16.ServiceDefaults;
+using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Dedup;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Imports.Formats;
