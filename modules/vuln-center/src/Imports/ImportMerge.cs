@@ -91,7 +91,8 @@ internal sealed class ImportMerge(
         await DriftAsync(connection, scan, cancellation);
         await ExecuteAsync(connection, MergeSql.Touched, cancellation, scan.Tenant, Closed);
         await ExecuteAsync(connection, MergeSql.Gone, cancellation,
-            scan.Tenant, scan.Seen.Service, scan.Seen.Source, Live, scan.Closes, scan.ScopeFilter, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Category);
+            scan.Tenant, scan.Seen.Service, scan.Seen.Source, Live, scan.Closes, scan.ScopeFilter, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Category,
+            scan.RuleSet > 1);
         var counts = await CountAsync(connection, scan, cancellation);
         var result = new ScanResult(
             scan.Seen.Scan, scan.Seen.Service, scan.Seen.Source, scan.Scope, scan.Seen.Results, counts.New, counts.Matched, counts.Reopened, counts.Rejected, counts.Changed,
