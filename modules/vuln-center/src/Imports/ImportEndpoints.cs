@@ -88,7 +88,7 @@ internal static class ImportEndpoints
 
         var request = new ImportRequest(
             caller.Tenant, caller.Subject, format, query.Service ?? "", query.Source, scope, query.ScopeFilter, WithItems: maxResults is not null, maxResults,
-            kinds, query.ExpectEmpty ?? false, query.Repository, query.Commit);
+            kinds, query.ExpectEmpty ?? false, WebPlaces.WithoutCredentials(query.Repository), query.Commit);
         var spool = await intake.ReceiveAsync(http, caller.Tenant, cancellation);
         return Idempotent.Once(spool.Digest, async (command, cancel) =>
         {
