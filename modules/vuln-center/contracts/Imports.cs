@@ -16,6 +16,7 @@ public sealed record ImportProgress(long Read, long Matched, long Written);
 /// <param name="Rejections">The first 1,000; all of them are decisions of the scan.</param>
 /// <param name="Items">For <c>POST /findings</c> only: one per finding sent, in order.</param>
 /// <param name="Format">What the report was read as: with <c>format=auto</c> what was seen.</param>
+/// <param name="Warnings">At most 100 different ones.</param>
 public sealed record ImportResult(
     long Observations,
     long New,
@@ -28,7 +29,18 @@ public sealed record ImportResult(
     IReadOnlyList<ScanResult> Scans,
     IReadOnlyList<RejectedResult> Rejections,
     IReadOnlyList<ImportedItem>? Items,
-    string? Format = null);
+    string? Format = null,
+    IReadOnlyList<ImportWarning>? Warnings = null);
+
+/// <summary>Something that was taken, but perhaps not as it was meant.</summary>
+/// <param name="Code">Stable: <c>severity.unmapped</c>.</param>
+/// <param name="Pointer">RFC 6901 pointer of the first raw result of which it is true.</param>
+/// <param name="Value">What it is about: a severity as the report writes it.</param>
+/// <param name="Count">Of how many raw results it is true.</param>
+public sealed record ImportWarning(string Code, string Pointer, string Value, long Count, string Reason)
+{
+    public const string UnmappedSeverity = "severity.unmapped";
+}
 
 /// <summary>The part of an import that concerns one service. <c>New</c> results each made a finding.</summary>
 /// <param name="ClosesNothing">Why a scan that is said to be complete closed nothing; null when it could have.</param>

@@ -91,7 +91,7 @@ internal static class ImportEndpoints
 
         var request = new ImportRequest(
             caller.Tenant, caller.Subject, format, query.Service?.Trim() ?? "", query.Source is { } source ? Names.SourceOf(source) : null, scope, filter, WithItems: maxResults is not null, maxResults,
-            kinds, query.ExpectEmpty ?? false, query.Repository, query.Commit, query.ScannedAt?.Value);
+            kinds, query.ExpectEmpty ?? false, WebPlaces.WithoutCredentials(query.Repository), query.Commit, query.ScannedAt?.Value);
         var spool = await intake.ReceiveAsync(http, caller.Tenant, cancellation);
         return Idempotent.Once(spool.Digest, async (command, cancel) =>
         {

@@ -8,7 +8,7 @@ namespace Wave16.VulnCenter.Imports;
 /// <param name="StartedAt">When it was received.</param>
 internal sealed record ImportArguments(
     string Format, ScanScope Scope, string? ScopeFilter, byte[] Digest, DateTimeOffset StartedAt, bool WithItems, Guid? RepeatOf,
-    bool ExpectEmpty, long Read, IReadOnlyList<ScanSeen> Scans, IReadOnlyList<RejectedResult> Rejections);
+    bool ExpectEmpty, long Read, IReadOnlyList<ScanSeen> Scans, IReadOnlyList<RejectedResult> Rejections, IReadOnlyList<ImportWarning>? Warnings = null);
 
 /// <summary>Merges the scans of a staged report, one transaction each. An attempt that is cut short is begun again: what is merged is not merged twice.</summary>
 internal sealed class ImportJob(ImportMerge merge) : IJobHandler<ImportArguments>
@@ -39,7 +39,7 @@ internal sealed class ImportJob(ImportMerge merge) : IJobHandler<ImportArguments
             new ImportResult(
                 scans.Sum(scan => scan.Observations), scans.Sum(scan => scan.New), scans.Sum(scan => scan.Matched), scans.Sum(scan => scan.Reopened),
                 scans.Sum(scan => scan.Rejected), scans.Sum(scan => scan.FindingsChanged), scans.Sum(scan => scan.FindingsFixed), arguments.RepeatOf, scans, arguments.Rejections,
-                arguments.WithItems ? [.. items.OrderBy(item => item.Ordinal).Select(item => item.Item)] : null, arguments.Format),
+                arguments.WithItems ? [.. items.OrderBy(item => item.Ordinal).Select(item => item.Item)] : null, arguments.Format, arguments.Warnings),
             VulnCenterJson.Default.ImportResult);
     }
 

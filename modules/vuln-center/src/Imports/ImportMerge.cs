@@ -117,7 +117,7 @@ internal sealed class ImportMerge(
             scan.Tenant, scan.Seen.Service, scan.Seen.Source, Live, scan.Closes, scan.ScopeFilter, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Category,
             scan.StartedAt.ToUniversalTime(), scan.Hosts,
         ];
-        await ExecuteAsync(connection, MergeSql.Gone, cancellation, coverage);
+        await ExecuteAsync(connection, MergeSql.Gone, cancellation, [.. coverage, scan.RuleSet > 1]);
         var notJudged = scan.Closes ? await NotJudgedAsync(connection, coverage, cancellation) : null;
         var counts = await CountAsync(connection, scan, cancellation);
         var result = new ScanResult(

@@ -268,6 +268,9 @@ internal static class MergeSql
         for update of f
         """;
 
+    // What changes of a result without its becoming another.
+    private const string Changing = "array['line', 'endLine', 'componentVersion', 'url', 'identifiers', 'cvss']";
+
     /// <summary>Findings that were gone after the scan began: no regressions.</summary>
     public const string Past = """
         create temp table merge_past on commit drop as select target from merge_change where past;
@@ -276,7 +279,9 @@ internal static class MergeSql
 
     /// <summary>
     /// Findings that the scan would show if they were still there. $4 statuses to be closed, $5 whether the scan may close
-    /// anything, $6 its filter, $7 its images, $8 kinds, $9 category, $10 when it began, $11 its hosts. Uses finding_by_service.
+    /// anything, $6 its filter, $7 its images, $8 kinds, $9 category, $10 when it began, $11 its hosts, $12 whether rules were
+    /// ever changed: then a finding may have lost its keys to another one, and is still there as long as the report shows what it was seen as.
+    /// Uses finding_by_service.
     /// </summary>
     private const string AsScan = """
         (select 2 as scope, null::text as failure, null::text as closes_nothing, $6::text as scope_filter, $7::text[] as images, $8::smallint[] as kinds,
@@ -291,6 +296,10 @@ internal static class MergeSql
         where $5 and f.tenant = $1 and f.service = $2 and f.source = $3 and f.status = any ($4)
           and not exists (select from merge_row r where r.target = f.id)
           and not exists (select from merge_dismissed d where d.target = f.id)
+          and not ($12 and exists (
+            select from vuln_center.observation o
+            where o.tenant = f.tenant and o.finding = f.id and not o.moved and o.identity is not null
+              and md5((o.identity - {Changing})::text) in (select md5((r.identity - {Changing})::text) from merge_row r)))
           and {ScanCoverage.Covers}
         order by f.id
         for update of f
@@ -379,9 +388,9 @@ internal static class MergeSql
 
     /// <summary>All keys of new findings, best first, and those of results that did not match by their best key.</summary>
     public const string InsertKeys = """
-        insert into vuln_center.finding_key (tenant, service, source, key, finding, kind, content)
-        select $1, $2, $3, u.key, r.target, u.kind, u.content
-        from merge_row r, unnest(r.keys, r.key_kinds, r.contents) with ordinality as u(key, kind, content, ord)
+        insert into vuln_center.finding_key (tenant, service, source, key, finding, kind, content, family, number)
+        select $1, $2, $3, u.key, r.target, u.kind, u.content, u.family, case when u.family is not null then u.number end
+        from merge_row r, unnest(r.keys, r.key_kinds, r.contents, r.families, r.numbers) with ordinality as u(key, kind, content, family, number, ord)
         where r.is_new or r.ord is distinct from 1
         order by u.ord, r.ordinal
         on conflict do nothing
@@ -412,7 +421,7 @@ internal static class MergeSql
           select $1, target, payload_hash, occurrence, observation, $2, pointer, raw_severity, identity, content_hash,
                  case when not representative then to_jsonb(r) - array[
                    'import', 'service', 'source', 'ordinal', 'finding', 'observation', 'pointer', 'payload_hash', 'identity', 'keys', 'key_kinds', 'key_fields',
-                   'contents', 'dismissed', 'target', 'is_new', 'ord', 'candidates', 'representative', 'occurrence'] end
+                   'contents', 'families', 'numbers', 'dismissed', 'target', 'is_new', 'ord', 'candidates', 'representative', 'occurrence'] end
           from merge_row r
           on conflict do nothing
           returning id

@@ -47,7 +47,7 @@ internal sealed record ScanSeen(
 }
 
 /// <summary>A report that has been read and staged.</summary>
-internal sealed record StagedReport(IReadOnlyList<ScanSeen> Scans, long Read, IReadOnlyList<RejectedResult> Rejections);
+internal sealed record StagedReport(IReadOnlyList<ScanSeen> Scans, long Read, IReadOnlyList<RejectedResult> Rejections, IReadOnlyList<ImportWarning> Warnings);
 
 /// <summary>Reads a spooled report and stages its results, in memory bounded by one batch.</summary>
 internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
@@ -57,6 +57,9 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
 
     /// <summary>More are not kept, and such a scan closes nothing.</summary>
     public const int MaxHosts = 10_000;
+
+    /// <summary>Different warnings listed in the answer.</summary>
+    private const int ListedWarnings = 100;
 
     /// <exception cref="RefusedException">Nothing of the report says which service it is about.</exception>
     /// <exception cref="ReportFormatException">The document is broken or foreign. The caller discards what was staged.</exception>
@@ -68,6 +71,7 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
         List<StagedRejection> rejected = [];
         List<RejectedResult> listed = [];
         List<(ReportItem.Rejected Result, string Pointer)> homeless = [];
+        Dictionary<string, ImportWarning> warnings = new(StringComparer.OrdinalIgnoreCase);
         var scanner = new ReportItem.ScannerSeen(format.Name);
         var (ordinal, read) = (0, 0L);
 
@@ -89,6 +93,7 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
                 case ReportItem.Observed { Observation: var raw } when (raw.Service ?? request.Service) is { Length: > 0 } service:
                     read++;
                     var scan = ScanOf(service, results: 1, raw.ImageRepository, raw);
+                    Warn(raw);
                     batch.Add(StagedResult.Of(scan.Service, scan.Source, ordinal++, raw, await RulesOfAsync(scan.Source)));
                     break;
                 case ReportItem.Observed { Observation: var raw }:
@@ -121,7 +126,7 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
         await FlushAsync();
 
         return new StagedReport(
-            [.. scans.Values.Select(scan => rules.TryGetValue(scan.Source, out var known) ? scan with { RuleSet = known.Version } : scan)], read, listed);
+            [.. scans.Values.Select(scan => rules.TryGetValue(scan.Source, out var known) ? scan with { RuleSet = known.Version } : scan)], read, listed, [.. warnings.Values]);
 
         // Asked once for each source: a report is keyed by one version, whatever is changed meanwhile.
         async ValueTask<SourceRules> RulesOfAsync(string source) => rules.TryGetValue(source, out var known)
@@ -134,6 +139,25 @@ internal sealed class ReportReading(ImportStaging staging, RuleSets ruleSets)
             await staging.WriteRejectionsAsync(import, rejected, cancellation);
             batch.Clear();
             rejected.Clear();
+        }
+
+        void Warn(RawObservation raw)
+        {
+            var severities = (format is GenericFormat or PeopleSource ? PeopleSources.Find(request.Source ?? scanner.Tool) : null)?.Severities ?? format.Severities;
+            if (!severities.IsUnmapped(raw) || raw.RawSeverity is not { } word)
+            {
+                return;
+            }
+
+            if (warnings.TryGetValue(word, out var known))
+            {
+                warnings[word] = known with { Count = known.Count + 1 };
+            }
+            else if (warnings.Count < ListedWarnings)
+            {
+                warnings[word] = new ImportWarning(
+                    ImportWarning.UnmappedSeverity, raw.Pointer, word, 1, $"The severity '{word}' is none that GET /findings/formats lists; it counts as unknown unless a CVSS vector decides.");
+            }
         }
 
         void Reject(ReportItem.Rejected result, string field = "")

@@ -34,7 +34,7 @@ internal abstract record ReportItem
         public IReadOnlyList<FindingKind>? Kinds { get; init; }
 
         /// <summary>Where the scanned code is kept, and which commit of it was scanned.</summary>
-        public string? Repository { get; init; }
+        public string? Repository { get; init => field = WebPlaces.WithoutCredentials(value); }
 
         public string? Commit { get; init; }
 

@@ -186,8 +186,9 @@ internal sealed class TrivyFormat : IReportFormat
     {
         if (Bounded.Identity(raw.Text("RuleID"u8)) is not { } id)
             return Unreadable(item, "RuleID is missing.");
-        var secret = Secrets.Trace(raw.Text("Match"u8), context);
-        return new ReportItem.Observed(new RawObservation
+        var match = raw.Text("Match"u8);
+        var secret = Secrets.Trace(match, context);
+        return new ReportItem.Observed(Redaction.Of(match, secret).Of(new RawObservation
         {
             Pointer = item.Pointer,
             Offset = item.Offset,
@@ -201,7 +202,7 @@ internal sealed class TrivyFormat : IReportFormat
             ImageRepository = target.ImageRepository,
             Secret = secret,
             Occurrence = occurrences.Next($"{secret?.Hash}", id, target.Name, $"{raw.Field("StartLine"u8)}:{raw.Field("Offset"u8)}"),
-        });
+        }, context));
     }
 
     ReportItem License(JsonItem item, JsonElement raw, Target target, Occurrences occurrences)
