@@ -1,3 +1,5 @@
+using System.Text.Json;
+
 namespace Wave16.VulnCenter.Contracts;
 
 /// <summary>A finding as lists show it.</summary>
@@ -60,6 +62,8 @@ public sealed record FindingLocation(string? Path, int? Line, int? EndLine, stri
 /// <param name="Code">Null for what stands in no file.</param>
 /// <param name="NeverMergedWith">Findings it was split from, or that were split from it.</param>
 /// <param name="Group">Findings of other sources that are the same problem; null when there are none.</param>
+/// <param name="SuppressedInSource">How the source itself set it aside. Shown, and without effect: what is suppressed here, people decide.</param>
+/// <param name="Extra">Fields of the normalized schema that its version does not know, as they were sent.</param>
 public sealed record FindingDetail(
     Finding Finding,
     string? Description,
@@ -75,7 +79,13 @@ public sealed record FindingDetail(
     IReadOnlyList<FindingLocation> OtherLocations,
     CodeLink? Code,
     IReadOnlyList<NeverMerged> NeverMergedWith,
-    FindingGroup? Group = null);
+    FindingGroup? Group = null,
+    SourceSuppression? SuppressedInSource = null,
+    JsonElement? Extra = null);
+
+/// <summary>What a report says of a result that its own tool does not count.</summary>
+/// <param name="Kind">SARIF's <c>inSource</c> (a comment in the code) or <c>external</c>; <c>suppressed</c> where it says none.</param>
+public sealed record SourceSuppression(string Kind, string? Justification);
 
 /// <summary>Where the code is that a finding stands in.</summary>
 /// <param name="Repository">As the last scan names it, else as the service's profile does; null when neither does.</param>

@@ -33,6 +33,7 @@ namespace Wave16.VulnCenter;
 [JsonSerializable(typeof(Import))]
 [JsonSerializable(typeof(ImportProgress))]
 [JsonSerializable(typeof(ImportResult))]
+[JsonSerializable(typeof(NotJudged))]
 [JsonSerializable(typeof(ImportArguments))]
 [JsonSerializable(typeof(IReadOnlyList<MergedItem>))]
 [JsonSerializable(typeof(IReadOnlyList<ReportFormatView>))]

@@ -45,7 +45,7 @@ public sealed class DedupKeyTests
                 Cvss = [],
                 References = [],
                 Environments = [],
-                SuppressedInSource = title,
+                SuppressedInSource = new SourceSuppression("external", title),
                 Component = observation.Component is { } component ? component with { FixedVersions = ["9.9.9"] } : null,
                 Location = observation.Location is { } location ? location with { StartLine = line, EndLine = line, StartColumn = line } : null,
             };

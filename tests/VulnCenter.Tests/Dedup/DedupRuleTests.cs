@@ -202,6 +202,27 @@ public sealed class DedupRuleTests(VulnCenterHost host) : IClassFixture<VulnCent
     }
 
     [Fact]
+    public async Task Coarser_rules_close_nothing_that_the_report_still_shows()
+    {
+        const string tenant = "rules-coarser";
+        using var client = await host.OperatorAsync(tenant);
+        string[] report = [.. Enumerable.Range(0, 30).Select(i => With(
+            Sca("1.0.0", manifest: $"m{i}/package-lock.json"), $$"""{"rule":"CVE-2022-{{1000 + (i % 5)}}","component":{"name":"n{{i % 3}}","ecosystem":"npm","version":"1"} }"""))];
+        Assert.Equal(30L, (await client.ImportAsync("generic", Service, Report(report), "&scope=complete")).New);
+        await client.ChangeRulesAsync(Package, Position);
+
+        // The same results with another version and line of the report: it is what they are recognised by that counts, not their bytes.
+        var again = await client.ImportAsync("generic", Service, Report([.. report.Select(finding => finding.Replace("\"version\":\"1\"", "\"version\":\"2\"", StringComparison.Ordinal))]), "&scope=complete");
+
+        Assert.Equal((0L, 30L, 0L), (again.New, again.Matched, again.FindingsFixed));
+        Assert.Equal(30, (await client.FindingsAsync("?status=open&limit=100")).Items.Count);
+        var without = await client.ImportAsync("generic", Service, Report([.. report.Skip(1)]), "&scope=complete");
+        Assert.Equal((0L, 29L), (without.New, without.Matched));
+        var last = await client.ImportAsync("generic", Service, Report([.. report.Take(15)]), "&scope=complete");
+        Assert.Equal(15L, last.FindingsFixed);
+    }
+
+    [Fact]
     public async Task What_would_split_keeps_its_first_result_and_the_next_import_makes_another_finding_once()
     {
         const string tenant = "rules-split";

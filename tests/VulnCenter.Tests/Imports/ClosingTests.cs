@@ -145,8 +145,8 @@ public sealed class ClosingTests(VulnCenterHost host) : IClassFixture<VulnCenter
 
         var second = await client.ImportAsync("generic", "shop", Web("https://shop.example/a"), "&scope=complete&scopeFilter=host:Shop.Example");
 
-        Assert.Equal(1, second.FindingsFixed);
-        Assert.EndsWith("/b", Assert.Single((await client.FindingsAsync("?status=fixed")).Items).Location?.Url, StringComparison.Ordinal);
+        Assert.Equal(2, second.FindingsFixed);
+        Assert.Equal(["/b", "/d"], (await client.FindingsAsync("?status=fixed")).Items.Select(finding => finding.Location?.Url?[^2..]).Order(StringComparer.Ordinal));
     }
 
     [Fact]

@@ -76,7 +76,8 @@ internal sealed class DedupModel
     }
 
     /// <param name="Content">The key without its path; null when nothing else tells two results of a rule apart.</param>
-    private sealed record Key(string Kind, string Value, string? Content);
+    /// <param name="Family">The key without its number; null when it has none.</param>
+    private sealed record Key(string Kind, string Value, string? Content, string? Family = null, int Number = 0);
 
     private sealed record Row(ModelResult Result, IReadOnlyList<Key> Keys)
     {
@@ -115,7 +116,7 @@ internal sealed class DedupModel
     /// <summary>Raw results that made a finding, that were recognised, and findings that opened again.</summary>
     public (long New, long Matched, long Reopened) Import(IReadOnlyList<ModelResult> report, ScanScope scope = ScanScope.Partial)
     {
-        var rows = Keyed(report);
+        var rows = Numbered(Keyed(report));
         foreach (var row in rows)
         {
             for (var place = 0; place < row.Keys.Count && row.Matched is null; place++)
@@ -260,6 +261,29 @@ internal sealed class DedupModel
             .Concat(contents.Count > 0 ? [] : [$"line|{result.Rule}|{result.BaseName}|{result.Line}"]);
     }
 
+    /// <summary>docs/dedup.md, "Equal places": only the pairing itself is the import's own.</summary>
+    private List<Row> Numbered(List<Row> rows)
+    {
+        foreach (var family in rows.SelectMany(row => row.Keys).Select(key => key.Family).OfType<string>().Distinct().ToList())
+        {
+            var held = _keys.Where(known => known.Key.Family == family).OrderBy(known => known.Key.Number).Select(known => new HeldPlace<ModelFinding>(
+                known.Value, known.Key.Number, PlaceOf(known.Value.Face, known.Value.Status is FindingStatus.Open or FindingStatus.Triaged))).ToList();
+            var shown = rows.Where(row => row.Keys.Any(key => key.Family == family)).DistinctBy(row => row.Keys.First(key => key.Family == family)).OrderBy(row => NumberOf(row, family)).ToList();
+            var numbers = Numbering.Renumber(held, [.. shown.Select(row => new ShownPlace<ModelFinding>(
+                NumberOf(row, family), PlaceOf(row.Result, isLive: true),
+                row.Keys.TakeWhile(key => key.Family != family).Select(key => _keys.GetValueOrDefault(key)).FirstOrDefault(known => known is not null)))]);
+            var changed = shown.Zip(numbers).ToDictionary(pair => NumberOf(pair.First, family), pair => pair.Second);
+            rows = [.. rows.Select(row => row.Keys.Any(key => key.Family == family) ? new Row(row.Result, KeysOf(row.Result, changed[NumberOf(row, family)])) : row)];
+        }
+
+        return rows;
+    }
+
+    private static int NumberOf(Row row, string family) => row.Keys.First(key => key.Family == family).Number;
+
+    private static Place PlaceOf(ModelResult? result, bool isLive) =>
+        new(result?.Line, Label: Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{result?.Title}||"))), IsLive: isLive);
+
     private static List<Row> Keyed(IReadOnlyList<ModelResult> report)
     {
         Dictionary<string, List<string>> places = [];
@@ -278,24 +302,29 @@ internal sealed class DedupModel
                 positions.Add(position);
             }
 
-            var occurrence = positions.IndexOf(position);
-            List<Key> keys = [];
-            foreach (var (algorithm, value) in ((string, string?)[])[("id", result.Id), ("one", result.FirstPrint), (ModelResult.LineHash, result.SecondPrint)])
-            {
-                if (value is not null)
-                {
-                    keys.Add(new Key($"fingerprint:{algorithm}", $"{result.Rule}|{result.Path}|{value}", $"{algorithm}|{result.Rule}|{value}"));
-                }
-            }
-
-            if (result.Snippet is not null)
-            {
-                keys.Add(new Key("sast", $"{group}|{occurrence}", $"sast|{result.Snippet}|{result.Rule}|{occurrence}"));
-            }
-
-            rows.Add(new Row(result, keys.Count > 0 ? keys : [new Key("position", $"{group}|{occurrence}", null)]));
+            rows.Add(new Row(result, KeysOf(result, positions.IndexOf(position))));
         }
 
         return rows;
+    }
+
+    private static List<Key> KeysOf(ModelResult result, int occurrence)
+    {
+        var group = $"{result.Snippet}|{result.Rule}|{result.Path}";
+        List<Key> keys = [];
+        foreach (var (algorithm, value) in ((string, string?)[])[("id", result.Id), ("one", result.FirstPrint), (ModelResult.LineHash, result.SecondPrint)])
+        {
+            if (value is not null)
+            {
+                keys.Add(new Key($"fingerprint:{algorithm}", $"{result.Rule}|{result.Path}|{value}", $"{algorithm}|{result.Rule}|{value}"));
+            }
+        }
+
+        if (result.Snippet is not null)
+        {
+            keys.Add(new Key("sast", $"{group}|{occurrence}", $"sast|{result.Snippet}|{result.Rule}|{occurrence}", $"sast|{group}", occurrence));
+        }
+
+        return keys.Count > 0 ? keys : [new Key("position", $"{group}|{occurrence}", null, $"position|{group}", occurrence)];
     }
 }

@@ -19,7 +19,7 @@ public sealed class JsonReportTests
         Assert.Equal(Sha256Digest.Of("res.redirect(req.query.next);"u8), loggedIn.Location?.SnippetHash);
         Assert.Equal("matchBasedId/v1", Assert.Single(loggedIn.Fingerprints).Algorithm);
         Assert.Equal((null, 0), (masked.Location?.SnippetHash, masked.Fingerprints.Count));
-        Assert.Equal("nosemgrep", masked.SuppressedInSource);
+        Assert.Equal(new SourceSuppression("inSource", "nosemgrep"), masked.SuppressedInSource);
     }
 
     [Fact]

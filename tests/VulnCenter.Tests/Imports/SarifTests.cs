@@ -64,8 +64,8 @@ public sealed class SarifTests
     }
 
     [Theory]
-    [InlineData("""[{"kind":"inSource","justification":"test code"}]""", "test code")]
-    [InlineData("""[{"kind":"external","status":"accepted"}]""", "external")]
+    [InlineData("""[{"kind":"inSource","justification":"test code"}]""", "inSource: test code")]
+    [InlineData("""[{"kind":"external","status":"accepted"}]""", "external: ")]
     [InlineData("""[{"kind":"external","status":"underReview"}]""", null)]
     [InlineData("""[{"kind":"inSource"},{"kind":"external","status":"rejected"}]""", null)]
     [InlineData("[]", null)]
@@ -73,7 +73,7 @@ public sealed class SarifTests
     {
         var observation = Assert.Single(await Reports.ObservationsAsync("sarif", Reports.Sarif("lint", "", $$"""{"ruleId":"r","message":{"text":"m"},"suppressions":{{suppressions}} }""")));
 
-        Assert.Equal(reason, observation.SuppressedInSource);
+        Assert.Equal(reason, observation.SuppressedInSource is { } suppression ? $"{suppression.Kind}: {suppression.Justification}" : null);
     }
 
     [Theory]

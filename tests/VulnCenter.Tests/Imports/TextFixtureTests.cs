@@ -320,7 +320,7 @@ public sealed class TextFixtureTests
     static string WithoutPlace(ReportItem item) => JsonOf(item switch
     {
         ReportItem.Observed { Observation: var observation } => new ReportItem.Observed(observation with { Pointer = "", Offset = 0, PayloadHash = default }),
-        ReportItem.Rejected rejected => rejected with { Pointer = "", Offset = 0 },
+        ReportItem.Rejected rejected => rejected with { Pointer = "", Offset = 0, About = rejected.About is { } about ? about with { Pointer = "", Offset = 0, PayloadHash = default } : null },
         var other => other,
     });
 }

@@ -50,14 +50,14 @@ internal static class DedupEndpoints
         TypedResults.Ok(await rules.ListAsync(caller.Tenant, cancellation));
 
     private static async Task<Results<ETagResult<DedupRules>, RefusalResult>> GetRulesAsync(string source, Caller caller, RuleChanges rules, CancellationToken cancellation) =>
-        BadSource(source) is { } refusal ? refusal : await AnswerAsync(caller.Tenant, source, rules, cancellation);
+        BadSource(ref source) is { } refusal ? refusal : await AnswerAsync(caller.Tenant, source, rules, cancellation);
 
     private static async Task<IResult> PutRulesAsync(
         string source, DedupRulesChange change, IfMatch ifMatch, Caller caller, RuleChanges rules, Trials trials, CancellationToken cancellation,
         [FromQuery(Name = "dryRun"), Description("true: say what would split and what would merge, and change nothing.")] bool dryRun = false,
         [FromQuery(Name = "wait"), Description("dryRun: seconds to wait for its end before answering 202; 20 unless given.")] int? wait = null)
     {
-        if (BadSource(source) is { } refusal)
+        if (BadSource(ref source) is { } refusal)
         {
             return refusal;
         }
@@ -223,7 +223,14 @@ internal static class DedupEndpoints
         ? new Refusal(ProblemCodes.Invalid.Code, "The filter is not valid.", errors)
         : null;
 
-    private static RefusalResult? BadSource(string source) => ImportEndpoints.IsName(source)
-        ? null
-        : new Refusal(ProblemCodes.NotFound.Code, "There is no such source: names have 1 to 200 characters, without control characters.").ToResult();
+    private static RefusalResult? BadSource(ref string source)
+    {
+        if (Names.Of(Names.InPath(source)) is { } name && Names.SourceOf(name) is { } known)
+        {
+            source = known;
+            return null;
+        }
+
+        return new Refusal(ProblemCodes.NotFound.Code, $"There is no such source: a name {Names.Must}.").ToResult();
+    }
 }

@@ -16,6 +16,11 @@ internal sealed record DedupKey(string Kind, int Ordinal, Sha256Digest Hash, IRe
 {
     /// <summary>The key without its path: what a file takes along when it moves. Null when nothing beyond rule and place is left.</summary>
     public Sha256Digest? Content { get; init; }
+
+    /// <summary>The key without the number that tells equal ones in a file apart; null when it has none.</summary>
+    public Sha256Digest? Family { get; init; }
+
+    public int Number { get; init; }
 }
 
 /// <summary>A canonical field; null when the rule allows it to be missing and it is.</summary>
@@ -29,6 +34,8 @@ internal static class DedupKeys
 {
     /// <summary>Part of every hash. Raise it when the encoding or the meaning of a field changes: all keys change with it.</summary>
     public const int SchemaVersion = 1;
+
+    const string Occurrence = "occurrence";
 
     public static IReadOnlyList<DedupKey> KeysOf(RawObservation observation, SourceRules rules) => KeysOf(Identities.Of(observation), rules);
 
@@ -54,9 +61,17 @@ internal static class DedupKeys
                 return;
             var hash = Hash(rule.Name, fields);
             if (!keys.Exists(key => key.Hash == hash))
-                keys.Add(new DedupKey(rule.Name, keys.Count, hash, fields, rule.IsFallback) { Content = Drift.ContentOf(rule.Name, fields, observation) });
+                keys.Add(Numbered(new DedupKey(rule.Name, keys.Count, hash, fields, rule.IsFallback) { Content = Drift.ContentOf(rule.Name, fields, observation) }));
         }
     }
+
+    static DedupKey Numbered(DedupKey key) => key.Fields.FirstOrDefault(field => field.Name == Occurrence)?.Value is not { } number
+        ? key
+        : key with
+        {
+            Family = Hash($"family:{key.Kind}", [.. key.Fields.Where(field => field.Name != Occurrence)]),
+            Number = int.Parse(number, CultureInfo.InvariantCulture),
+        };
 
     /// <summary>SHA-256 over schema version, key name and fields, every string preceded by its length in bytes (-1: missing).</summary>
     internal static Sha256Digest Hash(string name, IReadOnlyList<KeyField> fields)
@@ -94,7 +109,7 @@ internal static class KeyFields
 
     public static IReadOnlySet<string> Names { get; } = new HashSet<string>(StringComparer.Ordinal)
     {
-        "rule", "component", "place", "path", "code", "occurrence", "secret", "resource", "method", "host", "path-template", "parameter", Fingerprint,
+        "rule", "component", "place", "package-file", "path", "code", "occurrence", "secret", "resource", "method", "host", "path-template", "parameter", Fingerprint,
     };
 
     /// <summary>Null when a field that must be there is not.</summary>
@@ -117,6 +132,11 @@ internal static class KeyFields
         ? o.Manifest?.Replace(version, "{version}", StringComparison.Ordinal)
         : o.Manifest;
 
+    // Null but for packages that an image holds in a file of their own. Versions in the path are those of a build: app-1.2.3.jar.
+    static string? PackageFileOf(ObservationIdentity o) => o.Image is null || o.Ecosystem is "deb" or "rpm" or "apk" or "alpm" or "ebuild" || ManifestOf(o) is not { } file
+        ? null
+        : Imports.Formats.PathTemplate.WithoutVersions(file);
+
     static bool TrueForAll(this List<KeyField> fields, int start, Predicate<KeyField> condition) =>
         fields.FindIndex(start, field => !condition(field)) < 0;
 
@@ -132,6 +152,11 @@ internal static class KeyFields
                 break;
             case "place":
                 fields.Add(o.Image is null ? new("manifest", ManifestOf(o)) : new("image", o.Image));
+                break;
+            case "package-file":
+                var file = PackageFileOf(o);
+                fields.Add(new("image", file is null ? null : o.Image));
+                fields.Add(new("file", file));
                 break;
             case "path":
                 fields.Add(new(name, o.Path));

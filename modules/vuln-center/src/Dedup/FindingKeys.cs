@@ -23,13 +23,18 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
     /// <summary>Brings the service's findings up to the rules in force.</summary>
     public async Task<Recognition> EnterAsync(NpgsqlConnection connection, SourceScope scope, string actor, DateTimeOffset now, CancellationToken cancellation)
     {
-        var (version, keyed, isSplit) = await VersionsAsync(connection, scope, cancellation);
+        var (version, keyed, isSplit, isNumbered) = await VersionsAsync(connection, scope, cancellation);
         var rules = await RuleSets.FindAsync(connection, scope.Tenant, scope.Source, version, cancellation);
         var refinements = isSplit ? await Refinements.LoadAsync(connection, scope.Tenant, scope.Service, scope.Source, cancellation) : new Refinements();
         if (keyed < version)
         {
             var from = await RuleSets.FindAsync(connection, scope.Tenant, scope.Source, keyed, cancellation);
             await RekeyAsync(connection, scope, from, rules, refinements, actor, now, cancellation);
+        }
+
+        if (!isNumbered)
+        {
+            await NumberAsync(connection, scope, rules, refinements, cancellation);
         }
 
         return new Recognition(rules, refinements, isSplit);
@@ -44,27 +49,37 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
         var recognition = await EnterAsync(connection, scope, actor, now, cancellation);
         if (staged != recognition.Rules.Version)
         {
-            await RestageAsync(connection, scope, import, recognition, having: null, cancellation);
+            await RestageAsync(connection, scope, import, recognition, having: null, NoNumbers, cancellation);
         }
         else if (!recognition.Refinements.IsEmpty)
         {
-            await RestageAsync(connection, scope, import, recognition, recognition.Refinements.Keys, cancellation);
+            await RestageAsync(connection, scope, import, recognition, recognition.Refinements.Keys, NoNumbers, cancellation);
+        }
+
+        // Fingerprints first: what they recognise is not to be recognised by its place.
+        foreach (var fingerprints in (bool[])[true, false])
+        {
+            if (await Numbering.ChangesAsync(connection, scope, import, fingerprints, cancellation) is { Count: > 0 } numbers)
+            {
+                await RestageAsync(connection, scope, import, recognition, numbers.Keys.ToList(), numbers, cancellation);
+            }
         }
 
         if (recognition.IsSplit && await SettleAsync(connection, scope, import, recognition, now, cancellation) is { Count: > 0 } added)
         {
-            await RestageAsync(connection, scope, import, recognition, [.. added.Select(refined => refined.Key)], cancellation);
+            await RestageAsync(connection, scope, import, recognition, [.. added.Select(refined => refined.Key)], NoNumbers, cancellation);
         }
 
         return recognition.Rules.Version;
     }
 
-    public static async Task<(int Version, int Keyed, bool IsSplit)> VersionsAsync(NpgsqlConnection connection, SourceScope scope, CancellationToken cancellation) =>
+    public static async Task<(int Version, int Keyed, bool IsSplit, bool IsNumbered)> VersionsAsync(NpgsqlConnection connection, SourceScope scope, CancellationToken cancellation) =>
         (await connection.ListAsync("""
             select coalesce((select max(version) from vuln_center.dedup_rule where tenant = $1 and source = $3), 1),
                    coalesce((select version from vuln_center.dedup_keyed where tenant = $1 and service = $2 and source = $3), 1),
-                   exists (select from vuln_center.never_merge where tenant = $1 and service = $2 and source = $3)
-            """, row => (row.GetInt32(0), row.GetInt32(1), row.GetBoolean(2)), cancellation, scope.Tenant, scope.Service, scope.Source)).Single();
+                   exists (select from vuln_center.never_merge where tenant = $1 and service = $2 and source = $3),
+                   coalesce((select numbered from vuln_center.dedup_keyed where tenant = $1 and service = $2 and source = $3), false)
+            """, row => (row.GetInt32(0), row.GetInt32(1), row.GetBoolean(2), row.GetBoolean(3)), cancellation, scope.Tenant, scope.Service, scope.Source)).Single();
 
     private async Task RekeyAsync(
         NpgsqlConnection connection, SourceScope scope, SourceRules from, SourceRules to, Refinements refinements, string actor, DateTimeOffset now, CancellationToken cancellation)
@@ -93,41 +108,100 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
         }
     }
 
-    /// <summary>Makes the keys of staged results anew from their identities.</summary>
-    /// <param name="having">Only results that have one of these; null: all.</param>
-    private static async Task RestageAsync(
-        NpgsqlConnection connection, SourceScope scope, Guid import, Recognition recognition, IReadOnlyCollection<Sha256Digest>? having, CancellationToken cancellation)
+    /// <summary>Tells the families of keys from before they were kept, once for each service and source.</summary>
+    private static async Task NumberAsync(NpgsqlConnection connection, SourceScope scope, SourceRules rules, Refinements refinements, CancellationToken cancellation)
     {
-        await connection.ExecuteAsync("""
-            create temp table if not exists restaged (observation uuid, keys bytea[], key_kinds text[], key_fields jsonb, contents bytea[]) on commit drop;
-            truncate restaged
-            """, cancellation);
-        var any = having?.Select(key => key.ToBytes()).ToArray();
-        await foreach (var rows in connection.BatchesAsync(
-            "staged_results",
-            $"""
-            select observation, identity, payload_hash from vuln_center.staged
-            where import = $1 and service = $2 and source = $3 and identity is not null{(any is null ? "" : " and keys && $4")}
-            """, ReadTrait, cancellation, any is null ? [import, scope.Service, scope.Source] : [import, scope.Service, scope.Source, any]))
+        const string done = """
+            insert into vuln_center.dedup_keyed (tenant, service, source, version, numbered) values ($1, $2, $3, $4, true)
+            on conflict (tenant, service, source) do update set numbered = true
+            returning (select exists (select from vuln_center.finding_key where tenant = $1 and service = $2 and source = $3))
+            """;
+        if (!await connection.ScalarAsync<bool>(done, cancellation, scope.Tenant, scope.Service, scope.Source, rules.Version))
         {
-            await using var copy = await connection.BeginBinaryImportAsync(
-                "copy restaged (observation, keys, key_kinds, key_fields, contents) from stdin (format binary)", cancellation);
-            foreach (var (observation, trait) in rows)
+            return;
+        }
+
+        await connection.ExecuteAsync("create temp table if not exists numbered (key bytea, family bytea, number int) on commit drop; truncate numbered", cancellation);
+        await foreach (var rows in connection.BatchesAsync(
+            "unnumbered_observations",
+            """
+            select o.id, o.identity, o.payload_hash from vuln_center.finding f join vuln_center.observation o on o.tenant = f.tenant and o.finding = f.id and not o.moved
+            where f.tenant = $1 and f.service = $2 and f.source = $3 and o.identity is not null
+            """, ReadTrait, cancellation, scope.Tenant, scope.Service, scope.Source))
+        {
+            await using var copy = await connection.BeginBinaryImportAsync("copy numbered (key, family, number) from stdin (format binary)", cancellation);
+            foreach (var key in rows.SelectMany(row => refinements.KeysOf(row.Trait, rules)))
             {
-                var keys = recognition.Refinements.KeysOf(trait, recognition.Rules);
-                await copy.StartRowAsync(cancellation);
-                await copy.WriteAsync(observation, NpgsqlDbType.Uuid, cancellation);
-                await copy.WriteAsync(keys.Select(key => key.Hash.ToBytes()).ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Bytea, cancellation);
-                await copy.WriteAsync(keys.Select(StagedResult.KindOf).ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Text, cancellation);
-                await copy.WriteAsync(ImportStaging.Fields(keys), NpgsqlDbType.Jsonb, cancellation);
-                await copy.WriteAsync(keys.Select(key => key.Content?.ToBytes()).ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Bytea, cancellation);
+                if (key.Family is { } family)
+                {
+                    await copy.StartRowAsync(cancellation);
+                    await copy.WriteAsync(key.Hash.ToBytes(), NpgsqlDbType.Bytea, cancellation);
+                    await copy.WriteAsync(family.ToBytes(), NpgsqlDbType.Bytea, cancellation);
+                    await copy.WriteAsync(key.Number, NpgsqlDbType.Integer, cancellation);
+                }
             }
 
             await copy.CompleteAsync(cancellation);
         }
 
         await connection.ExecuteAsync("""
-            update vuln_center.staged s set keys = r.keys, key_kinds = r.key_kinds, key_fields = r.key_fields, contents = r.contents
+            update vuln_center.finding_key k set family = n.family, number = n.number from numbered n
+            where k.tenant = $1 and k.service = $2 and k.source = $3 and k.key = n.key and k.family is null
+            """, cancellation, scope.Tenant, scope.Service, scope.Source);
+    }
+
+    private static readonly Dictionary<Sha256Digest, int> NoNumbers = [];
+
+    /// <summary>Makes the keys of staged results anew from their identities.</summary>
+    /// <param name="having">Only results that have one of these; null: all.</param>
+    /// <param name="numbers">Numbers that keys are to have.</param>
+    private static async Task RestageAsync(
+        NpgsqlConnection connection, SourceScope scope, Guid import, Recognition recognition, IReadOnlyCollection<Sha256Digest>? having,
+        IReadOnlyDictionary<Sha256Digest, int> numbers, CancellationToken cancellation)
+    {
+        await connection.ExecuteAsync("""
+            create temp table if not exists restaged (
+              observation uuid, identity jsonb, keys bytea[], key_kinds text[], key_fields jsonb, contents bytea[], families bytea[], numbers int[]) on commit drop;
+            truncate restaged
+            """, cancellation);
+        var any = having?.Select(key => key.ToBytes()).ToArray();
+        await foreach (var rows in connection.BatchesAsync(
+            "staged_results",
+            $"""
+            select s.observation, s.identity, s.payload_hash from vuln_center.staged s
+            where s.import = $1 and s.service = $2 and s.source = $3 and s.identity is not null
+              {(any is null ? "" : "and s.ctid in (select h.ctid from vuln_center.staged h, unnest(h.keys) as u(key) where h.import = $1 and u.key in (select unnest($4::bytea[])))")}
+            """, ReadTrait, cancellation, any is null ? [import, scope.Service, scope.Source] : [import, scope.Service, scope.Source, any]))
+        {
+            await using var copy = await connection.BeginBinaryImportAsync(
+                "copy restaged (observation, identity, keys, key_kinds, key_fields, contents, families, numbers) from stdin (format binary)", cancellation);
+            foreach (var (observation, known) in rows)
+            {
+                var trait = known;
+                var keys = recognition.Refinements.KeysOf(trait, recognition.Rules);
+                if (numbers.Count > 0)
+                {
+                    trait = trait with { Identity = Numbering.With(trait.Identity, keys, numbers) };
+                    keys = recognition.Refinements.KeysOf(trait, recognition.Rules);
+                }
+
+                await copy.StartRowAsync(cancellation);
+                await copy.WriteAsync(observation, NpgsqlDbType.Uuid, cancellation);
+                await copy.WriteAsync(Identities.Write(trait.Identity), NpgsqlDbType.Jsonb, cancellation);
+                await copy.WriteAsync(keys.Select(key => key.Hash.ToBytes()).ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Bytea, cancellation);
+                await copy.WriteAsync(keys.Select(StagedResult.KindOf).ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Text, cancellation);
+                await copy.WriteAsync(ImportStaging.Fields(keys), NpgsqlDbType.Jsonb, cancellation);
+                await copy.WriteAsync(keys.Select(key => key.Content?.ToBytes()).ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Bytea, cancellation);
+                await copy.WriteAsync(keys.Select(key => key.Family?.ToBytes()).ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Bytea, cancellation);
+                await copy.WriteAsync(keys.Select(key => key.Number).ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Integer, cancellation);
+            }
+
+            await copy.CompleteAsync(cancellation);
+        }
+
+        await connection.ExecuteAsync("""
+            update vuln_center.staged s 
+            set identity = r.identity, keys = r.keys, key_kinds = r.key_kinds, key_fields = r.key_fields, contents = r.contents, families = r.families, numbers = r.numbers
             from restaged r where s.import = $1 and s.service = $2 and s.source = $3 and s.observation = r.observation
             """, cancellation, import, scope.Service, scope.Source);
     }

@@ -5,7 +5,7 @@ internal static class RekeySql
 {
     public const string Tables = """
         create temp table if not exists rekey_finding (finding uuid, seen timestamptz, keeps bool, stays bigint) on commit drop;
-        create temp table if not exists rekey_claim (finding uuid, seen timestamptz, place int, key bytea, kind text, content bytea, fields jsonb) on commit drop;
+        create temp table if not exists rekey_claim (finding uuid, seen timestamptz, place int, key bytea, kind text, content bytea, family bytea, number int, fields jsonb) on commit drop;
         create temp table if not exists rekey_part (finding uuid, part int, observation uuid, scan uuid, pointer text, key bytea, kind text, fields jsonb) on commit drop;
         truncate rekey_finding, rekey_claim, rekey_part
         """;
@@ -28,8 +28,8 @@ internal static class RekeySql
 
     /// <summary>A finding's best keys go before the worse ones of others; what two claim alike, the one first seen has.</summary>
     public const string Claim = """
-        insert into vuln_center.finding_key (tenant, service, source, key, finding, kind, content)
-        select $1, $2, $3, key, finding, kind, content from rekey_claim order by place, seen, finding
+        insert into vuln_center.finding_key (tenant, service, source, key, finding, kind, content, family, number)
+        select $1, $2, $3, key, finding, kind, content, family, number from rekey_claim order by place, seen, finding
         on conflict do nothing
         """;
 

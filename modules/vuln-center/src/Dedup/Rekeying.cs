@@ -193,7 +193,7 @@ internal sealed class Rekeying(NpgsqlConnection connection, SourceScope scope, S
             await copy.CompleteAsync(cancellation);
         }
 
-        await using (var copy = await connection.BeginBinaryImportAsync("copy rekey_claim (finding, seen, place, key, kind, content, fields) from stdin (format binary)", cancellation))
+        await using (var copy = await connection.BeginBinaryImportAsync("copy rekey_claim (finding, seen, place, key, kind, content, family, number, fields) from stdin (format binary)", cancellation))
         {
             foreach (var (finding, seen, key) in _claims)
             {
@@ -204,6 +204,8 @@ internal sealed class Rekeying(NpgsqlConnection connection, SourceScope scope, S
                 await copy.WriteAsync(key.Hash.ToBytes(), NpgsqlDbType.Bytea, cancellation);
                 await copy.WriteAsync(StagedResult.KindOf(key), NpgsqlDbType.Text, cancellation);
                 await (key.Content is { } content ? copy.WriteAsync(content.ToBytes(), NpgsqlDbType.Bytea, cancellation) : copy.WriteNullAsync(cancellation));
+                await (key.Family is { } family ? copy.WriteAsync(family.ToBytes(), NpgsqlDbType.Bytea, cancellation) : copy.WriteNullAsync(cancellation));
+                await (key.Family is not null ? copy.WriteAsync(key.Number, NpgsqlDbType.Integer, cancellation) : copy.WriteNullAsync(cancellation));
                 await (key.Ordinal == 0 ? copy.WriteAsync(ImportStaging.Fields(key), NpgsqlDbType.Jsonb, cancellation) : copy.WriteNullAsync(cancellation));
             }
 

@@ -80,11 +80,14 @@ internal static class Separations
     public static async Task GiveAsync(NpgsqlConnection connection, SourceScope scope, Guid finding, IReadOnlyCollection<DedupKey> keys, CancellationToken cancellation)
     {
         await using var command = connection.Statement("""
-            insert into vuln_center.finding_key (tenant, service, source, key, finding, kind, content)
-            select $1, $2, $3, k.key, $4, k.kind, k.content from unnest($5::bytea[], $6::text[], $7::bytea[]) as k(key, kind, content)
+            insert into vuln_center.finding_key (tenant, service, source, key, finding, kind, content, family, number)
+            select $1, $2, $3, k.key, $4, k.kind, k.content, k.family, case when k.family is not null then k.number end
+            from unnest($5::bytea[], $6::text[], $7::bytea[], $8::bytea[], $9::int[]) as k(key, kind, content, family, number)
             on conflict do nothing
             """, scope.Tenant, scope.Service, scope.Source, finding, keys.Select(key => key.Hash.ToBytes()).ToArray(), keys.Select(StagedResult.KindOf).ToArray());
         command.Parameters.Add(new NpgsqlParameter { Value = keys.Select(key => key.Content?.ToBytes()).ToArray(), NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Bytea });
+        command.Parameters.Add(new NpgsqlParameter { Value = keys.Select(key => key.Family?.ToBytes()).ToArray(), NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Bytea });
+        command.Parameters.Add(new NpgsqlParameter { Value = keys.Select(key => key.Number).ToArray() });
         await command.ExecuteNonQueryAsync(cancellation);
     }
 }

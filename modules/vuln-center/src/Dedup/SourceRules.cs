@@ -10,6 +10,8 @@ internal sealed record SourceRules(string Source, int Version, IReadOnlyList<Key
     static readonly IReadOnlyList<KeyRule> DefaultKeys =
     [
         new("fingerprint", All, ["rule", "path?", KeyFields.Fingerprint]),
+        // Two jars of one image are two places; what a distribution's package manager keeps is of the image as a whole.
+        new("sca-file", [FindingKind.Sca], ["component", "rule", "package-file"]),
         new("sca", [FindingKind.Sca], ["component", "rule", "place"]),
         new("sast", [FindingKind.Sast], ["rule", "path", "code", "occurrence"]),
         new("dast", [FindingKind.Dast], ["rule", "method?", "host", "path-template", "parameter?"]),

@@ -33,7 +33,7 @@ internal sealed class TrialJob([FromKeyedServices(VulnCenterModule.ModuleName)] 
         foreach (var service in await RekeyJob.ServicesAsync(connection, tenant, source, cancellation))
         {
             var scope = new SourceScope(tenant, service, source);
-            var (_, keyed, _) = await FindingKeys.VersionsAsync(connection, scope, cancellation);
+            var (_, keyed, _, _) = await FindingKeys.VersionsAsync(connection, scope, cancellation);
             var rekeying = new Rekeying(
                 connection, scope, await RuleSets.FindAsync(connection, tenant, source, keyed, cancellation), RuleSets.Of(source, arguments.Version + 1, arguments.Keys),
                 await Refinements.LoadAsync(connection, tenant, service, source, cancellation))

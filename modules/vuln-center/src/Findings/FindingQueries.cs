@@ -142,7 +142,9 @@ internal sealed class FindingQueries([FromKeyedServices(VulnCenterModule.ModuleN
             finding, content.Description, rawSeverity, [.. content.Cvss.Select(Assess)], content.Cwes, content.References, content.SecretPreview, observations, decisions, history, evidence,
             [.. (content.OtherLocations ?? []).Select(place => new FindingLocation(place.Path, place.Line, place.EndLine, Resource: null, Url: null))],
             code,
-            neverMerged);
+            neverMerged,
+            SuppressedInSource: content.SourceSuppression ?? (content.SuppressedInSource is { } reason ? new SourceSuppression("suppressed", reason) : null),
+            Extra: content.Extra is { } extra ? JsonElement.Parse(extra) : null);
     }
 
     private static ReportedScore Assess(ReportedScore reported)

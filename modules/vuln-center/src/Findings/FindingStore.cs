@@ -132,8 +132,8 @@ internal sealed class FindingStore(
             join vuln_center.finding_seen seen on seen.tenant = f.tenant and seen.finding = f.id
             join vuln_center.scan s on s.tenant = f.tenant and s.service = f.service and s.source = f.source
             where f.tenant = $1 and f.id = $2 and ($3::uuid is null or s.id = $3)
-              and s.started_at > $4 and seen.at < s.started_at and s.new + s.matched + s.reopened > 0 and {ScanCoverage.Covers}
-            order by s.finished_at desc limit 1
+              and s.started_at > $4 and seen.at < s.started_at and (seen.dismissed_at is null or seen.dismissed_at < s.started_at) and s.new + s.matched + s.reopened > 0 and {ScanCoverage.Covers}
+            order by s.started_at desc limit 1
             """);
         var p = command.Parameters;
         p.Add(new NpgsqlParameter<string> { TypedValue = finding.Tenant });

@@ -8,11 +8,15 @@ internal static class DriftSql
     /// common (docs/dedup.md). <c>gone</c> is set where exactly one result and one finding have it in common, and nothing
     /// else in common with others; the rest is ambiguous. Linear in both: groups, no pairs of everything with everything.
     /// $4 kinds, $5 statuses, $6 the scan's filter, $7 whether the scan ran to its end, $8 secret, $9 whether it
-    /// showed all within the filter: then the scan before is the last one that did so too, if there is any. Uses finding_by_path and scan_by_source.
+    /// showed all within the filter: then the scan before is the last one to begin that did so too, if there is any. Uses finding_by_path and scan_by_source.
     /// </summary>
     public const string Evidence = """
         create temp table merge_evidence on commit drop as
-        with fresh as (
+        with before as (
+          select p.started_at, p.finished_at from vuln_center.scan p
+          where p.tenant = $1 and p.service = $2 and p.source = $3 and p.scope_filter is not distinct from $6 and p.failure is null
+          order by case when $9 then p.scope end desc nulls last, p.started_at desc, p.finished_at desc limit 1
+        ), fresh as (
           select target as id, kind, rule, image, path, line, resource, code_scope, array_remove(contents, null) as contents
           from merge_row where is_new and representative and path is not null and kind = any ($4) and $7
         ), gone as (
@@ -22,11 +26,11 @@ internal static class DriftSql
           where f.tenant = $1 and f.service = $2 and f.source = $3 and f.path is not null and f.kind in (2, 4, 5) and f.status in (1, 2)
             and f.kind = any ($4) and f.status = any ($5) and (select exists (select from fresh))
             and f.rule in (select rule from fresh)
-            and (select s.at from vuln_center.finding_seen s where s.tenant = $1 and s.finding = f.id) >= (
-              select p.finished_at from vuln_center.scan p
-              where p.tenant = $1 and p.service = $2 and p.source = $3 and p.scope_filter is not distinct from $6 and p.failure is null
-              order by case when $9 then p.scope end desc nulls last, p.finished_at desc limit 1)
+            and exists (
+              select from vuln_center.finding_seen s join vuln_center.scan last on last.tenant = s.tenant and last.id = s.scan
+              where s.tenant = $1 and s.finding = f.id and (last.started_at, last.finished_at) >= (select started_at, finished_at from before))
             and not exists (select from merge_row r where r.target = f.id)
+            and not exists (select from merge_dismissed d where d.target = f.id)
         ), clue as (
           select distinct side.id, side.is_fresh, c.clue
           from (select *, true as is_fresh from fresh where rule in (select rule from gone) union all select *, false from gone) side
@@ -68,7 +72,7 @@ internal static class DriftSql
     /// nothing is shown in the old one and nothing was known in the new one. Findings are locked in id order.
     /// $4 statuses, $5 the scan's filter, $6 whether the scan showed all within it, $7 line hashes, $8 keys made of code.
     /// </summary>
-    public const string Drift = """
+    public static readonly string Drift = $$"""
         create temp table merge_drift on commit drop as
         select e.result, f.id as finding, f.path <> r.path as moved,
                case when f.path <> r.path then 'file moved: ' else 'lines shifted: ' end
@@ -97,9 +101,7 @@ internal static class DriftSql
                           where known.tenant = $1 and known.service = $2 and known.source = $3
                               and hashtextextended(known.path, 16) = hashtextextended(r.path, 16) and known.path = r.path
                             and known.kind in (2, 4, 5) and known.status in (1, 2)) end
-          and ($5::text is null
-               or ((f.path = $5 or starts_with(f.path, $5 || '/')) and (r.path = $5 or starts_with(r.path, $5 || '/')))
-               or (f.image = $5 and r.image = $5))
+          and ($5::text is null or ({{ScanCoverage.Within("$5::text", "f")}} and {{ScanCoverage.Within("$5::text", "r")}}))
           and not exists (
             select from unnest(r.key_kinds) as u(kind)
             where not u.kind like any ($7) and (f.path <> r.path or not u.kind = any ($8)) and not u.kind = any (same.keys)

@@ -17,12 +17,13 @@ namespace Wave16.VulnCenter.Imports;
 /// <summary>Query parameters of <c>POST /findings/imports</c>.</summary>
 internal sealed record ImportQuery(
     [property: FromQuery(Name = "format"), Description("Name of the report's format; GET /findings/formats lists them. auto (default): seen from the report, and told in the result.")] string? Format,
-    [property: FromQuery(Name = "service"), Description("The service that was scanned. Optional where the findings name theirs.")] string? Service,
-    [property: FromQuery(Name = "source"), Description("Name of the source; the scanner's own name unless given.")] string? Source,
+    [property: FromQuery(Name = "service"), Description("The service that was scanned. Required for a scanner's report; POST /findings may leave it out where the findings, or their report, name it.")] string? Service,
+    [property: FromQuery(Name = "source"), Description("Name of the source, kept in lower case with its words joined by '-'; the scanner's own name unless given.")] string? Source,
     [property: FromQuery(Name = "scope"), Description("complete: this source scanned all of the service; partial (default): only some of it.")] string? Scope,
-    [property: FromQuery(Name = "scopeFilter"), Description("What a complete scan was limited to: path:src/web, image:registry.example/shop/api or host:shop.example; without a prefix a path or an image.")] string? ScopeFilter,
+    [property: FromQuery(Name = "scopeFilter"), Description("What a complete scan was limited to: path:src/web, image:registry.example/shop/api or host:shop.example (all of its ports, or host:shop.example:8443); without a prefix a path or an image. A host named here comes before the hosts that the report names.")] string? ScopeFilter,
     [property: FromQuery(Name = "kinds"), Description("What a complete scan looked for, comma-separated: sca, sast, dast, secret, config, license. Of the others it says nothing. Everything, or what the report tells, unless given.")] string? Kinds,
     [property: FromQuery(Name = "expectEmpty"), Description("true: a complete scan without any result closes what it does not show. Otherwise it is taken for one that went wrong.")] bool? ExpectEmpty,
+    [property: FromQuery(Name = "scannedAt"), Description("When the scan began. Comes before what the report says; without either it is when the report was received. An older scan than the latest complete one closes nothing.")] Rfc3339Time? ScannedAt,
     [property: FromQuery(Name = "repository"), Description("Where the scanned code is kept, where the report does not say.")] string? Repository,
     [property: FromQuery(Name = "commit"), Description("Which commit of it was scanned.")] string? Commit,
     [property: FromQuery(Name = "wait"), Description("Seconds to wait for the result before answering 202.")] int? Wait);
@@ -38,9 +39,11 @@ internal static class ImportEndpoints
     private const string CurlsOwn = "application/x-www-form-urlencoded";
 
     private const int MaxFindingsPosted = 10_000;
-    private const int NameLength = 200;
 
-    private static readonly HashSet<string> Known = QueryParameters.Of("format", "service", "source", "scope", "scopeFilter", "kinds", "expectEmpty", "repository", "commit", "wait");
+    // Clocks of scanners and ours differ; what is ahead of ours counts as now.
+    private static readonly TimeSpan ClockSkew = TimeSpan.FromMinutes(5);
+
+    private static readonly HashSet<string> Known = QueryParameters.Of("format", "service", "source", "scope", "scopeFilter", "kinds", "expectEmpty", "scannedAt", "repository", "commit", "wait");
 
     public static void MapImports(this IEndpointRouteBuilder app)
     {
@@ -71,24 +74,24 @@ internal static class ImportEndpoints
         .AllowLongLived();
 
     private static Task<IResult> PostFindingsAsync(
-        [AsParameters] ImportQuery query, Caller caller, ImportIntake intake, Progress progress, HttpContext http, CancellationToken cancellation) =>
-        TakeAsync(query with { Format = "generic" }, MaxFindingsPosted, caller, intake, progress, http, cancellation);
+        [AsParameters] ImportQuery query, Caller caller, ImportIntake intake, Progress progress, TimeProvider clock, HttpContext http, CancellationToken cancellation) =>
+        TakeAsync(query with { Format = "generic" }, MaxFindingsPosted, caller, intake, progress, clock, http, cancellation);
 
     private static Task<IResult> ImportAsync(
-        [AsParameters] ImportQuery query, Caller caller, ImportIntake intake, Progress progress, HttpContext http, CancellationToken cancellation) =>
-        TakeAsync(query, maxResults: null, caller, intake, progress, http, cancellation);
+        [AsParameters] ImportQuery query, Caller caller, ImportIntake intake, Progress progress, TimeProvider clock, HttpContext http, CancellationToken cancellation) =>
+        TakeAsync(query, maxResults: null, caller, intake, progress, clock, http, cancellation);
 
     private static async Task<IResult> TakeAsync(
-        ImportQuery query, int? maxResults, Caller caller, ImportIntake intake, Progress progress, HttpContext http, CancellationToken cancellation)
+        ImportQuery query, int? maxResults, Caller caller, ImportIntake intake, Progress progress, TimeProvider clock, HttpContext http, CancellationToken cancellation)
     {
-        if (Validate(query, http.Request.Query, needsService: maxResults is null, out var format, out var scope, out var kinds) is { } invalid)
+        if (Validate(query, http.Request.Query, needsService: maxResults is null, clock, out var format, out var scope, out var kinds, out var filter) is { } invalid)
         {
             return invalid.ToResult();
         }
 
         var request = new ImportRequest(
-            caller.Tenant, caller.Subject, format, query.Service ?? "", query.Source, scope, query.ScopeFilter, WithItems: maxResults is not null, maxResults,
-            kinds, query.ExpectEmpty ?? false, query.Repository, query.Commit);
+            caller.Tenant, caller.Subject, format, query.Service?.Trim() ?? "", query.Source is { } source ? Names.SourceOf(source) : null, scope, filter, WithItems: maxResults is not null, maxResults,
+            kinds, query.ExpectEmpty ?? false, WebPlaces.WithoutCredentials(query.Repository), query.Commit, query.ScannedAt?.Value);
         var spool = await intake.ReceiveAsync(http, caller.Tenant, cancellation);
         return Idempotent.Once(spool.Digest, async (command, cancel) =>
         {
@@ -127,7 +130,7 @@ internal static class ImportEndpoints
     private static ReportFormatView View(IReportFormat format) =>
         new(format.Name, format.Title, format.Versions, [.. format.Severities.Select(mapping => new SeverityMappingView(mapping.Raw, mapping.Severity))]);
 
-    private static Refusal? Validate(ImportQuery query, IQueryCollection raw, bool needsService, out IReportFormat? format, out ScanScope scope, out IReadOnlyList<FindingKind>? kinds)
+    private static Refusal? Validate(ImportQuery query, IQueryCollection raw, bool needsService, TimeProvider clock, out IReportFormat? format, out ScanScope scope, out IReadOnlyList<FindingKind>? kinds, out string? filter)
     {
         List<FieldError> errors = [];
         var isAuto = query.Format is null || string.Equals(query.Format, ReportFormats.Auto, StringComparison.OrdinalIgnoreCase);
@@ -139,12 +142,12 @@ internal static class ImportEndpoints
 
         if (query.Service is { } service ? !IsName(service) : needsService)
         {
-            errors.Add(FieldError.Query("service", $"must be 1 to {NameLength} characters, without control characters"));
+            errors.Add(FieldError.Query("service", Names.Must));
         }
 
-        if (query.Source is { } source && !IsName(source))
+        if (query.Source is { } source && !(IsName(source) && Names.SourceOf(source) is not null))
         {
-            errors.Add(FieldError.Query("source", $"must be 1 to {NameLength} characters, without control characters"));
+            errors.Add(FieldError.Query("source", Names.Must));
         }
 
         scope = string.Equals(query.Scope, "complete", StringComparison.OrdinalIgnoreCase) ? ScanScope.Complete : ScanScope.Partial;
@@ -153,16 +156,22 @@ internal static class ImportEndpoints
             errors.Add(FieldError.Query("scope", "must be complete or partial"));
         }
 
-        if (query.ScopeFilter is { } filter && !IsName(filter))
+        filter = null;
+        if (query.ScopeFilter is { } given)
         {
-            errors.Add(FieldError.Query("scopeFilter", $"must be 1 to {NameLength} characters, without control characters"));
+            var refusal = IsName(given) ? null : Names.Must;
+            filter = refusal is null ? ScanCoverage.FilterOf(given, out refusal) : null;
+            if (refusal is not null)
+            {
+                errors.Add(FieldError.Query("scopeFilter", refusal));
+            }
         }
 
         foreach (var (name, value) in new[] { ("repository", query.Repository), ("commit", query.Commit) })
         {
             if (value is not null && !IsName(value))
             {
-                errors.Add(FieldError.Query(name, $"must be 1 to {NameLength} characters, without control characters"));
+                errors.Add(FieldError.Query(name, Names.Must));
             }
         }
 
@@ -170,6 +179,11 @@ internal static class ImportEndpoints
         if (query.Kinds is not null && kinds is null)
         {
             errors.Add(FieldError.Query("kinds", $"must be one or more of {string.Join(", ", KindNames.Keys)}"));
+        }
+
+        if (query.ScannedAt?.Value > clock.GetUtcNow() + ClockSkew)
+        {
+            errors.Add(FieldError.Query("scannedAt", "must not lie in the future"));
         }
 
         if (query.Wait is < 0 or > 120)
@@ -190,7 +204,7 @@ internal static class ImportEndpoints
         return names.Length > 0 && names.All(KindNames.ContainsKey) ? [.. names.Select(name => KindNames[name]).Distinct()] : null;
     }
 
-    internal static bool IsName(string text) => text.Length is > 0 and <= NameLength && !text.Any(char.IsControl) && !string.IsNullOrWhiteSpace(text);
+    internal static bool IsName(string text) => Names.Of(text) is not null;
 
     private static RefusalResult NotFound(Guid id) => new Refusal(ProblemCodes.NotFound.Code, $"There is no import {id}.").ToResult();
 }

@@ -120,7 +120,7 @@ internal sealed class ImportIntake(
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         var arguments = new ImportArguments(
             format.Name, request.Scope, request.ScopeFilter, digest, startedAt, request.WithItems,
-            await RepeatOfAsync(connection, request, digest, cancellation), request.ExpectEmpty, report.Read, report.Scans, report.Rejections);
+            await RepeatOfAsync(connection, request, digest, cancellation), request.ExpectEmpty, report.Read, report.Scans, report.Rejections, report.Warnings);
         await jobs.EnqueueAsync(
             connection, NewJob.Of(request.Tenant, import, ImportJob.KindName, arguments, VulnCenterJson.Default.ImportArguments, request.Actor), cancellation);
         await transaction.CommitAsync(cancellation);

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Microsoft.Extensions.Options;
 using Npgsql;
@@ -8,24 +9,41 @@ using Wave16.VulnCenter.Dedup;
 using Wave16.VulnCenter.Feeds;
 using Wave16.VulnCenter.Findings;
 using Wave16.VulnCenter.Groups;
+using Wave16.VulnCenter.Imports.Formats;
 using Wave16.VulnCenter.Policies;
 
 namespace Wave16.VulnCenter.Imports;
 
 /// <summary>One staged report, for one service.</summary>
+/// <param name="StartedAt">When the scan began, as far as it is known.</param>
 /// <param name="Seen">What was read; a merge that finds another number of results in staging does nothing.</param>
 internal sealed record StagedScan(
     string Tenant, Guid Import, string Format, ScanScope Scope, string? ScopeFilter,
-    ScanSeen Seen, bool ExpectEmpty, byte[] ReportDigest, DateTimeOffset StartedAt, string Actor, int RuleSet, bool WithItems)
+    ScanSeen Seen, bool ExpectEmpty, byte[] ReportDigest, DateTimeOffset StartedAt, DateTimeOffset ReceivedAt, string Actor, int RuleSet, bool WithItems)
 {
+    /// <summary>What a look at the findings and scans there are tells against its closing anything.</summary>
+    public string? Obstacle { get; init; }
+
+    /// <summary>Scans of the same source that began later: what they showed last is newer than this.</summary>
+    public IReadOnlyList<Guid> Newer { get; init; } = [];
+
+    /// <summary>The caller's word on which host it was of comes before the report's.</summary>
+    public string[] Hosts => ScanCoverage.HostOf(ScopeFilter) is null ? [.. Seen.Hosts] : [];
+
+    /// <summary>One of them looked at the same.</summary>
+    public bool IsOutdated { get; init; }
+
     /// <summary>Why it closes nothing although it is said to be complete. "Not scanned" is not "fixed".</summary>
     public string? ClosesNothing => (Scope, Seen) switch
     {
         (ScanScope.Partial, _) => null,
         (_, { Failure: { } failure }) => $"The report says that the scan did not finish: {failure}",
         (_, { Unreadable: > 0 }) => $"{Seen.Unreadable} of its results could not be read.",
+        (_, { Hosts.Count: > ReportReading.MaxHosts }) => $"It names more than {ReportReading.MaxHosts} hosts.",
         (_, { Results: 0 }) when !ExpectEmpty => "It shows nothing at all; say expectEmpty=true if that is so.",
-        _ => null,
+        (_, { Results: var all, Dismissed: var dismissed }) when all == dismissed && !ExpectEmpty =>
+            "It shows nothing but what it calls no problem; say expectEmpty=true if that is so.",
+        _ => Obstacle,
     };
 
     public bool Closes => Scope == ScanScope.Complete && ClosesNothing is null;
@@ -84,18 +102,27 @@ internal sealed class ImportMerge(
         {
             RuleSet = await keys.EnterAsync(connection, new SourceScope(scan.Tenant, scan.Seen.Service, scan.Seen.Source), scan.Import, scan.RuleSet, scan.Actor, now, cancellation),
         };
+        scan = await PlaceAsync(connection, scan, cancellation);
         await connection.ExecuteAsync(MatchSql.Candidates, cancellation, scan.Tenant, scan.Seen.Service, scan.Seen.Source, scan.Import);
         await connection.ExecuteAsync(MatchSql.JoinByHash, cancellation);
         await connection.ExecuteAsync(MatchSql.Match, cancellation, scan.Import, scan.Seen.Service, scan.Seen.Source);
+        await connection.ExecuteAsync(MatchSql.Dismissed, cancellation, scan.Import, scan.Seen.Service, scan.Seen.Source);
         await connection.ExecuteAsync(MatchSql.Analyze, cancellation);
         await DriftAsync(connection, scan, cancellation);
-        await connection.ExecuteAsync(MergeSql.Touched, cancellation, scan.Tenant, Closed);
-        await connection.ExecuteAsync(MergeSql.Gone, cancellation,
-            scan.Tenant, scan.Seen.Service, scan.Seen.Source, Live, scan.Closes, scan.ScopeFilter, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Category);
+        await connection.ExecuteAsync(MergeSql.Touched, cancellation, scan.Tenant, Closed, scan.Newer.ToArray(), scan.StartedAt.ToUniversalTime());
+        await connection.ExecuteAsync(MergeSql.Past, cancellation);
+        scan = await LookAsync(connection, scan, cancellation);
+        object?[] coverage =
+        [
+            scan.Tenant, scan.Seen.Service, scan.Seen.Source, Live, scan.Closes, scan.ScopeFilter, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Category,
+            scan.StartedAt.ToUniversalTime(), scan.Hosts,
+        ];
+        await connection.ExecuteAsync(MergeSql.Gone, cancellation, [.. coverage, scan.RuleSet > 1]);
+        var notJudged = scan.Closes ? await NotJudgedAsync(connection, coverage, cancellation) : null;
         var counts = await CountAsync(connection, scan, cancellation);
         var result = new ScanResult(
             scan.Seen.Scan, scan.Seen.Service, scan.Seen.Source, scan.Scope, scan.Seen.Results, counts.New, counts.Matched, counts.Reopened, counts.Rejected, counts.Changed,
-            counts.Fixed, scan.ClosesNothing);
+            counts.Fixed, scan.ClosesNothing, notJudged);
         if (result.Observations != result.New + result.Matched + result.Reopened + result.Rejected)
         {
             throw new InvalidOperationException($"Scan {scan.Seen.Scan}: {result.Observations} results were read, but {counts} are staged; nothing was merged.");
@@ -118,8 +145,11 @@ internal sealed class ImportMerge(
         await connection.ExecuteAsync(MergeSql.Returned, cancellation, scan.Tenant);
         await connection.ExecuteAsync(MergeSql.InsertRejections, cancellation,
             scan.Tenant, scan.Import, scan.Seen.Service, scan.Seen.Source, scan.Seen.Scan, now, (short)Outcome.Rejected, scan.RuleSet);
+        await connection.ExecuteAsync(MergeSql.InsertDismissals, cancellation,
+            scan.Tenant, scan.Seen.Service, scan.Seen.Source, scan.Seen.Scan, now, (short)Outcome.Rejected, scan.RuleSet);
         await connection.ExecuteAsync(SettledSet.InsertTransitions, cancellation, scan.Tenant, now, scan.Actor, scan.Seen.Scan);
-        await connection.ExecuteAsync(MergeSql.Seen, cancellation, scan.Tenant, scan.Seen.Scan, now);
+        await connection.ExecuteAsync(MergeSql.Seen, cancellation, scan.Tenant, scan.Seen.Scan, now, scan.Newer.ToArray());
+        await connection.ExecuteAsync(MergeSql.SpokenOf, cancellation, scan.Tenant, scan.StartedAt.ToUniversalTime());
         var overMerged = await connection.ScalarAsync<long>(MergeSql.OverMerged, cancellation,
             scan.Tenant, scan.Seen.Service, scan.Seen.Source, scan.Seen.Scan, now, options.Value.OverMergedRules, options.Value.OverMergedLines);
         await GroupUpkeep.AfterMergeAsync(connection, scan.Tenant, scan.Seen.Service, scan.Seen.Source, left, cancellation);
@@ -132,7 +162,8 @@ internal sealed class ImportMerge(
             scan.Seen.Failure, scan.ReportDigest, scan.StartedAt.ToUniversalTime(), now,
             (int)result.New, (int)result.Matched, (int)result.Reopened, (int)result.Rejected, (int)result.FindingsChanged,
             (int)result.FindingsFixed, scan.WithItems ? JsonSerializer.Serialize(items, VulnCenterJson.Default.IReadOnlyListMergedItem) : null,
-            scan.ClosesNothing, scan.Seen.Category, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Repository, scan.Seen.Commit);
+            scan.ClosesNothing, scan.Seen.Category, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Repository, scan.Seen.Commit, scan.Hosts,
+            notJudged is null ? null : JsonSerializer.Serialize(notJudged, VulnCenterJson.Default.NotJudged));
         await tail.WriteAsync(connection, leaf, cancellation);
         await connection.ExecuteAsync(MergeSql.Unstage, cancellation, scan.Import, scan.Seen.Service, scan.Seen.Source);
         await guard(connection);
@@ -147,8 +178,7 @@ internal sealed class ImportMerge(
 
     private static async Task<MergeResult?> RecordedAsync(NpgsqlConnection connection, StagedScan scan, CancellationToken cancellation)
     {
-        await using var command = connection.Statement(
-            MergeSql.Recorded, scan.Tenant, scan.Seen.Scan, scan.Seen.Service, scan.Seen.Source, scan.ReportDigest, (short)scan.Scope, scan.StartedAt.ToUniversalTime(),
+        await using var command = connection.Statement(MergeSql.Recorded, scan.Tenant, scan.Seen.Scan, scan.Seen.Service, scan.Seen.Source, scan.ReportDigest, (short)scan.Scope, scan.ReceivedAt.ToUniversalTime(),
             scan.ScopeFilter, !scan.WithItems);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         if (!await reader.ReadAsync(cancellation))
@@ -160,21 +190,79 @@ internal sealed class ImportMerge(
         var (created, matched, reopened, rejected, changed) = (reader.GetInt32(1), reader.GetInt32(2), reader.GetInt32(3), reader.GetInt32(4), reader.GetInt32(5));
         var all = (long)created + matched + reopened + rejected;
         var (fixedNow, closesNothing) = (reader.GetInt32(6), reader.Text(7));
+        var notJudged = reader.Text(9) is { } left ? JsonSerializer.Deserialize(left, VulnCenterJson.Default.NotJudged) : null;
         IReadOnlyList<MergedItem> items = reader.IsDBNull(8) ? [] : JsonSerializer.Deserialize(reader.GetString(8), VulnCenterJson.Default.IReadOnlyListMergedItem) ?? [];
         return new MergeResult(id == scan.Seen.Scan
-            ? new ScanResult(id, scan.Seen.Service, scan.Seen.Source, scan.Scope, all, created, matched, reopened, rejected, changed, fixedNow, closesNothing)
-            : new ScanResult(id, scan.Seen.Service, scan.Seen.Source, scan.Scope, all, 0, all - rejected, 0, rejected, 0, 0, closesNothing), items);
+            ? new ScanResult(id, scan.Seen.Service, scan.Seen.Source, scan.Scope, all, created, matched, reopened, rejected, changed, fixedNow, closesNothing, notJudged)
+            : new ScanResult(id, scan.Seen.Service, scan.Seen.Source, scan.Scope, all, 0, all - rejected, 0, rejected, 0, 0, closesNothing, notJudged), items);
+    }
+
+    /// <summary>Where the scan stands among those of its source: what is newer counts, whichever was imported first.</summary>
+    private static async Task<StagedScan> PlaceAsync(NpgsqlConnection connection, StagedScan scan, CancellationToken cancellation)
+    {
+        List<Guid> newer = [];
+        var isOutdated = false;
+        DateTimeOffset? latest = null;
+        await using var command = connection.Statement(MergeSql.Newer, scan.Tenant, scan.Seen.Service, scan.Seen.Source, scan.StartedAt.ToUniversalTime(),
+            scan.ScopeFilter, scan.Seen.Images.ToArray(), scan.Seen.KindNumbers, scan.Seen.Category, scan.Hosts);
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        while (await reader.ReadAsync(cancellation))
+        {
+            newer.Add(reader.GetGuid(0));
+            var (overlaps, closes) = (reader.GetBoolean(2), reader.GetBoolean(3));
+            isOutdated |= overlaps;
+            latest ??= overlaps && closes ? reader.GetFieldValue<DateTimeOffset>(1) : null;
+        }
+
+        return scan with
+        {
+            Newer = newer,
+            IsOutdated = isOutdated,
+            Obstacle = latest is { } time
+                ? string.Create(CultureInfo.InvariantCulture, $"It began at {scan.StartedAt.UtcDateTime:yyyy-MM-ddTHH:mm:ssZ}, before the latest complete scan of what it covers, which began at {time.UtcDateTime:yyyy-MM-ddTHH:mm:ssZ}.")
+                : null,
+        };
+    }
+
+    /// <summary>A filter that nothing stands in is more often misspelt than empty.</summary>
+    private static async Task<StagedScan> LookAsync(NpgsqlConnection connection, StagedScan scan, CancellationToken cancellation)
+    {
+        if (!scan.Closes || scan.ScopeFilter is not { } filter)
+        {
+            return scan;
+        }
+
+        if (ScanCoverage.HostOf(filter) is { } host && scan.Seen.ListsHosts && !scan.Seen.Hosts.Any(seen => ScanHosts.NameOf(seen) == host))
+        {
+            return scan with { Obstacle = $"Its scopeFilter is {filter}, and its report names other hosts: {string.Join(", ", scan.Seen.Hosts.Order(StringComparer.Ordinal).Take(10))}." };
+        }
+
+        await using var command = connection.Statement(MergeSql.FilterHolds, scan.Tenant, scan.Seen.Service, scan.Seen.Source, filter);
+        return await command.ExecuteScalarAsync(cancellation) is true
+            ? scan
+            : scan with { Obstacle = $"Its scopeFilter is {filter}, within which neither a finding of this source is known nor it shows one." };
+    }
+
+    private static async Task<NotJudged?> NotJudgedAsync(NpgsqlConnection connection, object?[] coverage, CancellationToken cancellation)
+    {
+        await using var command = connection.Statement(MergeSql.NotJudged, coverage);
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        return await reader.ReadAsync(cancellation) && reader.GetInt64(0) is > 0 and var findings
+            ? new NotJudged(
+                findings, reader.IsDBNull(1) ? [] : [.. reader.GetFieldValue<short[]>(1).Select(kind => (FindingKind)kind)],
+                reader.IsDBNull(2) ? [] : [.. reader.GetFieldValue<string?[]>(2).OfType<string>()],
+                reader.IsDBNull(3) ? [] : [.. reader.GetFieldValue<string?[]>(3).OfType<string>()])
+            : null;
     }
 
     private static async Task DriftAsync(NpgsqlConnection connection, StagedScan scan, CancellationToken cancellation)
     {
-        var filter = ScanCoverage.PlaceOf(scan.ScopeFilter);
         await connection.ExecuteAsync(DriftSql.Evidence, cancellation,
-            scan.Tenant, scan.Seen.Service, scan.Seen.Source, Drifting, Tracked, scan.ScopeFilter, scan.Seen.Failure is null, (short)FindingKind.Secret, scan.Scope == ScanScope.Complete);
+            scan.Tenant, scan.Seen.Service, scan.Seen.Source, Drifting, Tracked, scan.ScopeFilter, scan.Seen.Failure is null && !scan.IsOutdated, (short)FindingKind.Secret, scan.Scope == ScanScope.Complete);
         await connection.ExecuteAsync(MatchSql.JoinFreely, cancellation);
         await connection.ExecuteAsync(DriftSql.AnalyzeEvidence, cancellation);
         await connection.ExecuteAsync(DriftSql.Drift, cancellation,
-            scan.Tenant, scan.Seen.Service, scan.Seen.Source, Tracked, filter, scan.Scope == ScanScope.Complete, Drift.LineHashes.ToArray(), Drift.CodeKeys.ToArray());
+            scan.Tenant, scan.Seen.Service, scan.Seen.Source, Tracked, scan.ScopeFilter, scan.Scope == ScanScope.Complete, Drift.LineHashes.ToArray(), Drift.CodeKeys.ToArray());
         await connection.ExecuteAsync(DriftSql.StayApart, cancellation, scan.Tenant);
         if (await connection.ExecuteAsync(DriftSql.Adopt, cancellation) > 0)
         {

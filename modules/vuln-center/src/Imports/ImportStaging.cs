@@ -18,7 +18,7 @@ internal sealed class ImportStaging([FromKeyedServices(VulnCenterModule.ModuleNa
         copy vuln_center.staged (
           import, service, source, ordinal, finding, observation, pointer, payload_hash, kind, rule, title, severity, severity_from, raw_severity,
           identifiers, component, component_version, purl, fixed_versions, manifest, image, path, line, end_line, resource, url, environments,
-          content_hash, detail, keys, key_kinds, key_fields, contents, code_scope, component_key, cvss_vector, exploit, identity, aliases) from stdin (format binary)
+          content_hash, detail, keys, key_kinds, key_fields, contents, code_scope, component_key, cvss_vector, exploit, identity, aliases, families, numbers, dismissed) from stdin (format binary)
         """;
 
     /// <summary>Announces an import, and removes what imports left behind that never came to their end; an earlier attempt at this one, too.</summary>
@@ -143,6 +143,9 @@ internal sealed class ImportStaging([FromKeyedServices(VulnCenterModule.ModuleNa
         await copy.WriteAsync(result.Exploit, NpgsqlDbType.Boolean, cancellation);
         await copy.WriteAsync(Identities.Write(result.Identity), NpgsqlDbType.Jsonb, cancellation);
         await Texts(raw.Aliases.SelectMany(alias => new[] { alias.A, alias.B }));
+        await copy.WriteAsync(result.Keys.Select(key => key.Family?.ToBytes()).ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Bytea, cancellation);
+        await copy.WriteAsync(result.Keys.Select(key => key.Number).ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Integer, cancellation);
+        await Text(result.Dismissed);
 
         Task Text(string? value) => value is null ? copy.WriteNullAsync(cancellation) : copy.WriteAsync(value, NpgsqlDbType.Text, cancellation);
         Task Number(int? value) => value is { } number ? copy.WriteAsync(number, NpgsqlDbType.Integer, cancellation) : copy.WriteNullAsync(cancellation);

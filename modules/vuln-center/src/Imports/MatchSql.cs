@@ -10,7 +10,7 @@ internal static class MatchSql
     /// </summary>
     public const string Candidates = """
         create temp table merge_candidate on commit drop as
-          select s.observation, s.finding, s.ordinal, s.keys, s.key_kinds, c.matched, c.ord, coalesce(c.candidates, '{}') as candidates
+          select s.observation, s.finding, s.ordinal, s.keys, s.key_kinds, s.dismissed is not null as dismissed, c.matched, c.ord, coalesce(c.candidates, '{}') as candidates
           from vuln_center.staged s
           left join lateral (
             select (array_agg(k.finding order by u.ord) filter (where k.usable))[1] as matched,
@@ -47,11 +47,12 @@ internal static class MatchSql
           select distinct observation from (
             select c.observation, u.key, first_value(u.key) over (partition by c.matched, u.kind order by c.ordinal) as first_key
             from merge_candidate c, unnest(c.keys, c.key_kinds) with ordinality as u(key, kind, ord)
-            where c.ord > 1 and u.ord < c.ord and u.ord = array_position(c.key_kinds, u.kind)) better
+            where not c.dismissed and c.ord > 1 and u.ord < c.ord and u.ord = array_position(c.key_kinds, u.kind)) better
           where key <> first_key
         ), accepted as (
           select c.observation, c.finding, c.ordinal, c.keys[1] as best, c.ord, c.candidates, case when x.observation is null then c.matched end as found
           from merge_candidate c left join contradicted x using (observation)
+          where not c.dismissed
         ), targeted as (
           select a.*,
                  first_value(a.found) over (partition by a.best order by (a.found is null), a.ord, a.ordinal) as known,
@@ -66,6 +67,18 @@ internal static class MatchSql
                (row_number() over (partition by i.target, s.payload_hash order by s.ordinal))::int as occurrence
         from identified i join vuln_center.staged s using (observation)
         where s.import = $1 and s.service = $2 and s.source = $3
+        """;
+
+    /// <summary>
+    /// Results that the report calls no problem, with the finding they speak of. It is still what it was: not shown, and not gone
+    /// either. That a person sets aside, with an end.
+    /// </summary>
+    public const string Dismissed = """
+        create temp table merge_dismissed on commit drop as
+        select s.pointer, s.dismissed as reason, c.matched as target, c.candidates,
+               s.key_kinds[coalesce(c.ord, 1)] as key_kind, s.keys[coalesce(c.ord, 1)] as key, s.key_fields -> (coalesce(c.ord, 1)::int - 1) as fields, s.ordinal
+        from merge_candidate c join vuln_center.staged s using (observation)
+        where c.dismissed and s.import = $1 and s.service = $2 and s.source = $3
         """;
 
     public const string Analyze = "analyze merge_row";

@@ -13,39 +13,108 @@ internal static class MergeSql
 
     /// <summary>This scan, merged before; or ($9) the same bytes that came at the same time and were merged while this import was under way.</summary>
     public const string Recorded = """
-        select id, new, matched, reopened, rejected, findings_changed, fixed, closes_nothing, items from vuln_center.scan
+        select id, new, matched, reopened, rejected, findings_changed, fixed, closes_nothing, items, not_judged from vuln_center.scan
         where tenant = $1 and service = $3 and source = $4
           and (id = $2 or ($9 and report_digest = $5 and scope = $6 and scope_filter is not distinct from $8 and finished_at >= $7))
         order by id <> $2 limit 1
         """;
 
-    /// <summary>Findings that the scan shows and changes: $2 statuses that open again when seen.</summary>
+    /// <summary>
+    /// Scans of the source that began after this one ($4), latest first: whether what it looked at ($5 filter, $6 images, $7 kinds,
+    /// $8 category, $9 hosts) and what they did can overlap, and whether they were complete. Uses scan_by_source: none began after it was merged.
+    /// </summary>
+    public const string Newer = """
+        select p.id, p.started_at,
+               p.category is not distinct from $8
+                 and (p.kinds is null or $7::smallint[] is null or p.kinds && $7::smallint[])
+                 and (p.images = '{}' or $6::text[] = '{}' or p.images && $6)
+                 and (p.hosts = '{}' or $9::text[] = '{}' or p.hosts && $9)
+                 and (p.scope_filter is null or $5::text is null or split_part(p.scope_filter, ':', 1) <> split_part($5, ':', 1)
+                      or starts_with(p.scope_filter || '/', $5 || '/') or starts_with($5 || '/', p.scope_filter || '/')),
+               p.scope = 2 and p.failure is null and p.closes_nothing is null
+        from vuln_center.scan p
+        where p.tenant = $1 and p.service = $2 and p.source = $3 and p.finished_at > $4 and p.started_at > $4
+        order by p.started_at desc
+        """;
+
+    /// <summary>
+    /// Findings that the scan shows and changes: $2 statuses that open again when seen, $3 scans that began later, $4 when this one
+    /// began. What a later scan showed stays as that showed it. What is gone opens again only if the scan began after it was: after
+    /// the scan that no longer showed it (or verified it) began, or after somebody claimed it.
+    /// </summary>
     public const string Touched = """
         create temp table merge_change on commit drop as
-        select r.*, f.version as old_version, f.status = any ($2) as reopened
+        select r.*, f.version as old_version, f.status = any ($2) as reopened,
+               f.status = any ($2) and $4 <= coalesce((
+                 select max(case when t.to_status = 3 then coalesce(s.started_at, t.at) else s.started_at end)
+                 from vuln_center.transition t left join vuln_center.scan s on s.tenant = t.tenant and s.id = t.scan
+                 where t.tenant = f.tenant and t.finding = f.id and t.to_status in (3, 4) and t.from_status is distinct from t.to_status), f.status_since) as past
         from vuln_center.finding f
         join merge_row r on r.target = f.id
         where f.tenant = $1 and r.representative and not r.is_new
-          and (f.status = any ($2) or f.content_hash <> r.content_hash)
+          and (f.status = any ($2)
+               or (f.content_hash <> r.content_hash
+                   and not exists (select from vuln_center.finding_seen s where s.tenant = f.tenant and s.finding = f.id and s.scan = any ($3))))
         order by f.id
         for update of f
         """;
 
+    // What changes of a result without its becoming another.
+    private const string Changing = "array['line', 'endLine', 'componentVersion', 'url', 'identifiers', 'cvss']";
+
+    /// <summary>Findings that were gone after the scan began: no regressions.</summary>
+    public const string Past = """
+        create temp table merge_past on commit drop as select target from merge_change where past;
+        delete from merge_change where past
+        """;
+
+    private const string AsScan = """
+        (select 2 as scope, null::text as failure, null::text as closes_nothing, $6::text as scope_filter, $7::text[] as images, $8::smallint[] as kinds,
+                $9::text as category, $10::timestamptz as started_at, $11::text[] as hosts) s
+        """;
+
     /// <summary>
     /// Findings that the scan would show if they were still there. $4 statuses to be closed, $5 whether the scan may close
-    /// anything, $6 its filter, $7 its images, $8 kinds, $9 category. Uses finding_by_service.
+    /// anything, $6 its filter, $7 its images, $8 kinds, $9 category, $10 when it began, $11 its hosts, $12 whether rules were
+    /// ever changed: then a finding may have lost its keys to another one, and is still there as long as the report shows what it was seen as.
+    /// Uses finding_by_service.
     /// </summary>
-    public const string Gone = $"""
+    public static readonly string Gone = $"""
         create temp table merge_gone on commit drop as
         select f.id as target, f.version as old_version
         from vuln_center.finding f
-        cross join (
-          select 2 as scope, null::text as failure, null::text as closes_nothing, $6::text as scope_filter, $7::text[] as images, $8::smallint[] as kinds, $9::text as category) s
+        cross join {AsScan}
         where $5 and f.tenant = $1 and f.service = $2 and f.source = $3 and f.status = any ($4)
           and not exists (select from merge_row r where r.target = f.id)
+          and not exists (select from merge_dismissed d where d.target = f.id)
+          and not ($12 and exists (
+            select from vuln_center.observation o
+            where o.tenant = f.tenant and o.finding = f.id and not o.moved and o.identity is not null
+              and md5((o.identity - {Changing})::text) in (select md5((r.identity - {Changing})::text) from merge_row r)))
           and {ScanCoverage.Covers}
         order by f.id
         for update of f
+        """;
+
+    /// <summary>What stays open because the scan says nothing of it, within its filter: of how many findings, and why. Parameters as above.</summary>
+    public static readonly string NotJudged = $"""
+        select {ScanCoverage.NotJudged}
+        from vuln_center.finding f
+        cross join {AsScan}
+        join vuln_center.finding_seen ls on ls.tenant = f.tenant and ls.finding = f.id
+        join vuln_center.scan last on last.tenant = ls.tenant and last.id = ls.scan
+        where $5 and f.tenant = $1 and f.service = $2 and f.source = $3 and f.status = any ($4)
+          and {ScanCoverage.Within("s.scope_filter", "f")}
+          and not exists (select from merge_row r where r.target = f.id)
+          and not exists (select from merge_dismissed d where d.target = f.id)
+          and not exists (select from merge_gone g where g.target = f.id)
+        """;
+
+    /// <summary>$4 the filter: whether a finding of the source stands in it, or a result of this scan. Uses finding_by_service.</summary>
+    public static readonly string FilterHolds = $"""
+        select exists (select from merge_row r where {ScanCoverage.Within("$4::text", "r")})
+            or exists (
+              select from vuln_center.finding f where f.tenant = $1 and f.service = $2 and f.source = $3 and {ScanCoverage.Within("$4::text", "f")})
         """;
 
     /// <summary>
@@ -74,7 +143,7 @@ internal static class MergeSql
 
     public const string Count = """
         select count(*),
-               (select count(*) from vuln_center.staged_rejection where import = $1 and service = $2 and source = $3),
+               (select count(*) from vuln_center.staged_rejection where import = $1 and service = $2 and source = $3) + (select count(*) from merge_dismissed),
                count(*) filter (where is_new and representative),
                count(*) filter (where not (is_new and representative))
                  - (select count(*) from merge_change where reopened),
@@ -110,9 +179,9 @@ internal static class MergeSql
 
     /// <summary>All keys of new findings, best first, and those of results that did not match by their best key.</summary>
     public const string InsertKeys = """
-        insert into vuln_center.finding_key (tenant, service, source, key, finding, kind, content)
-        select $1, $2, $3, u.key, r.target, u.kind, u.content
-        from merge_row r, unnest(r.keys, r.key_kinds, r.contents) with ordinality as u(key, kind, content, ord)
+        insert into vuln_center.finding_key (tenant, service, source, key, finding, kind, content, family, number)
+        select $1, $2, $3, u.key, r.target, u.kind, u.content, u.family, case when u.family is not null then u.number end
+        from merge_row r, unnest(r.keys, r.key_kinds, r.contents, r.families, r.numbers) with ordinality as u(key, kind, content, family, number, ord)
         where r.is_new or r.ord is distinct from 1
         order by u.ord, r.ordinal
         on conflict do nothing
@@ -143,7 +212,7 @@ internal static class MergeSql
           select $1, target, payload_hash, occurrence, observation, $2, pointer, raw_severity, identity, content_hash,
                  case when not representative then to_jsonb(r) - array[
                    'import', 'service', 'source', 'ordinal', 'finding', 'observation', 'pointer', 'payload_hash', 'identity', 'keys', 'key_kinds', 'key_fields',
-                   'contents', 'target', 'is_new', 'ord', 'candidates', 'representative', 'occurrence'] end
+                   'contents', 'families', 'numbers', 'dismissed', 'target', 'is_new', 'ord', 'candidates', 'representative', 'occurrence'] end
           from merge_row r
           on conflict do nothing
           returning id
@@ -152,6 +221,7 @@ internal static class MergeSql
         select $3, $1, r.target, o.id, $2, r.pointer,
                case when r.is_new and r.representative then $4 when c.reopened and r.representative then $6 else $5 end,
                case when d.reason is not null then d.reason
+                    when past.target is not null then 'key matches a finding that was gone after this scan began: no regression'
                     when r.is_new and r.representative and e.rivals is not null
                     then 'findings of the rule that this scan no longer shows may be it, but not for certain'
                     when r.is_new and r.representative and r.candidates <> '{}' then 'findings share a weaker key, but a better one tells them apart'
@@ -170,7 +240,12 @@ internal static class MergeSql
         left join merge_change c on c.target = r.target
         left join merge_drift d on d.finding = r.target
         left join merge_evidence e on e.result = r.target
+        left join merge_past past on past.target = r.target
         where o.id is not null or (c.reopened and r.representative)
+          or (past.target is not null and r.representative and not exists (
+            select from vuln_center.decision known
+            where known.tenant = $1 and known.finding = r.target and known.pointer = r.pointer
+              and known.reason = 'key matches a finding that was gone after this scan began: no regression'))
         """;
 
     /// <summary>What is shown again where it stood before has not moved away. Uses observation_moved: next to none did.</summary>
@@ -195,10 +270,31 @@ internal static class MergeSql
               and s.service = $3 and s.source = $4)
         """;
 
+    /// <summary>What was said of a finding before, by the same key for the same reason, has its decision already; of none, as with other rejections.</summary>
+    public const string InsertDismissals = """
+        insert into vuln_center.decision (at, tenant, finding, scan, pointer, outcome, reason, rule_set, key_kind, key, fields, candidates, service, source)
+        select $5, $1, m.target, $4, m.pointer, $6, m.reason, $7, m.key_kind, m.key, coalesce(m.fields, '{}'), m.candidates, $2, $3
+        from merge_dismissed m
+        where case when m.target is not null
+                then not exists (
+                  select from vuln_center.decision d where d.tenant = $1 and d.finding = m.target and d.outcome = $6 and d.key = m.key and d.reason = m.reason)
+                else not exists (
+                  select from vuln_center.decision d join vuln_center.scan s on s.tenant = d.tenant and s.id = d.scan
+                  where d.tenant = $1 and d.outcome = 4 and d.pointer = m.pointer and d.reason = m.reason and d.finding is null and s.service = $2 and s.source = $3) end
+        order by m.ordinal
+        """;
+
+    /// <summary>When a scan last called a finding no problem: until a later one says nothing of it, it is not shown to be gone.</summary>
+    public const string SpokenOf = """
+        update vuln_center.finding_seen s set dismissed_at = greatest(s.dismissed_at, $2)
+        from (select distinct target from merge_dismissed where target is not null) d
+        where s.tenant = $1 and s.finding = d.target
+        """;
+
     public const string Seen = """
         insert into vuln_center.finding_seen (tenant, finding, scan, at)
         select $1, target, $2, $3 from merge_row where representative
-        on conflict (tenant, finding) do update set scan = excluded.scan, at = excluded.at
+        on conflict (tenant, finding) do update set scan = excluded.scan, at = excluded.at where not finding_seen.scan = any ($4)
         """;
 
     /// <summary>
@@ -225,8 +321,8 @@ internal static class MergeSql
     public const string InsertScan = """
         insert into vuln_center.scan (
           tenant, id, import, service, source, tool, tool_version, format, scope, scope_filter, failure, report_digest, started_at, finished_at,
-          new, matched, reopened, rejected, findings_changed, fixed, items, closes_nothing, category, images, kinds, repository, commit_id)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21::json, $22, $23, $24, $25::smallint[], $26, $27)
+          new, matched, reopened, rejected, findings_changed, fixed, items, closes_nothing, category, images, kinds, repository, commit_id, hosts, not_judged)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21::json, $22, $23, $24, $25::smallint[], $26, $27, $28, $29::json)
         """;
 
     /// <summary>What became of each result, in the order of the report.</summary>

@@ -28,11 +28,12 @@ internal sealed class ReportSpool : IAsyncDisposable
     public byte[] Digest { get; }
 
     /// <param name="body">The request's body.</param>
-    /// <param name="encoding"><c>Content-Encoding</c>: gzip, zstd, or none.</param>
+    /// <param name="encoding"><c>Content-Encoding</c>: gzip, zstd, or none: then a file that was compressed before is seen by how it begins.</param>
     /// <exception cref="SpoolRefusedException">Too large, a compression bomb, an unknown encoding, or damaged compressed data.</exception>
     public static async Task<ReportSpool> ReceiveAsync(Stream body, string? encoding, string directory, SpoolLimits limits, CancellationToken cancellation)
     {
         var counted = new CountingStream(body);
+        encoding = string.IsNullOrWhiteSpace(encoding) ? await EncodingOfAsync(counted, cancellation) : encoding;
         await using var decoded = Decode(counted, encoding);
         var file = SpoolFile.Create(directory, "report");
         try
@@ -70,6 +71,14 @@ internal sealed class ReportSpool : IAsyncDisposable
 
     public ValueTask DisposeAsync() => Content.DisposeAsync();
 
+    // RFC 1952 section 2.3.1, RFC 8878 section 3.1.1. No report in JSON, XML or CSV begins so.
+    private static async ValueTask<string?> EncodingOfAsync(CountingStream body, CancellationToken cancellation) => await body.PeekAsync(cancellation) switch
+    {
+        [0x1f, 0x8b, 0x08, ..] => "gzip",
+        [0x28, 0xb5, 0x2f, 0xfd] => "zstd",
+        _ => null,
+    };
+
     private static Stream Decode(Stream body, string? encoding) => encoding?.Trim().ToLowerInvariant() switch
     {
         null or "" or "identity" => body,
@@ -93,6 +102,10 @@ internal sealed class ReportSpool : IAsyncDisposable
     /// <summary>Counts what the client sent, to tell a bomb from a large report.</summary>
     private sealed class CountingStream(Stream inner) : Stream
     {
+        private readonly byte[] _head = new byte[4];
+        private int _peeked;
+        private int _given;
+
         public long Count { get; private set; }
 
         public override bool CanRead => true;
@@ -107,9 +120,25 @@ internal sealed class ReportSpool : IAsyncDisposable
 
         public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
         {
+            if (_given < _peeked)
+            {
+                var again = Math.Min(buffer.Length, _peeked - _given);
+                _head.AsMemory(_given, again).CopyTo(buffer);
+                _given += again;
+                return again;
+            }
+
             var read = await inner.ReadAsync(buffer, cancellationToken);
             Count += read;
             return read;
+        }
+
+        /// <summary>The first four bytes, or all there are; they are read again.</summary>
+        public async ValueTask<byte[]> PeekAsync(CancellationToken cancellation)
+        {
+            _peeked = await inner.ReadAtLeastAsync(_head, _head.Length, throwOnEndOfStream: false, cancellation);
+            Count += _peeked;
+            return _head[.._peeked];
         }
 
         public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>

@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using System.Text.Json;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
 using Npgsql;
@@ -46,7 +47,7 @@ internal sealed class ScanQueries([FromKeyedServices(VulnCenterModule.ModuleName
 {
     private const string Columns = """
         id, import, service, source, tool, tool_version, format, scope, scope_filter, failure, closes_nothing, category, images, kinds, repository, commit_id,
-        report_digest, started_at, finished_at, new, matched, reopened, rejected, findings_changed, fixed
+        report_digest, started_at, finished_at, new, matched, reopened, rejected, findings_changed, fixed, hosts, not_judged
         """;
 
     /// <summary>Uses scan_by_time, or scan_by_source within a service and source.</summary>
@@ -89,5 +90,6 @@ internal sealed class ScanQueries([FromKeyedServices(VulnCenterModule.ModuleName
         row.Text(9), row.Text(10), row.Text(11), row.GetFieldValue<string[]>(12),
         row.IsDBNull(13) ? null : [.. row.GetFieldValue<short[]>(13).Select(kind => (FindingKind)kind)], row.Text(14), row.Text(15),
         Convert.ToHexStringLower(row.GetFieldValue<byte[]>(16)), row.GetFieldValue<DateTimeOffset>(17), row.GetFieldValue<DateTimeOffset>(18),
-        new ScanCounts(row.GetInt32(19), row.GetInt32(20), row.GetInt32(21), row.GetInt32(22), row.GetInt32(23), row.GetInt32(24)));
+        new ScanCounts(row.GetInt32(19), row.GetInt32(20), row.GetInt32(21), row.GetInt32(22), row.GetInt32(23), row.GetInt32(24)),
+        row.GetFieldValue<string[]>(25), row.Text(26) is { } left ? JsonSerializer.Deserialize(left, VulnCenterJson.Default.NotJudged) : null);
 }

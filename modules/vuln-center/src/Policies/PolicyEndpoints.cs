@@ -91,15 +91,19 @@ internal static class PolicyEndpoints
             [.. rows.Select(row => new ServiceView(row.Service, row.Stored.Version, row.Stored.Profile, Recomputation: null))], last => new ServicePosition(last.Service)));
     }
 
-    private static async Task<Results<ETagResult<ServiceView>, RefusalResult>> GetServiceAsync(string service, Caller caller, PolicyStore store, CancellationToken cancellation) =>
-        await store.FindServiceAsync(caller.Tenant, service, cancellation) is { } stored
+    private static async Task<Results<ETagResult<ServiceView>, RefusalResult>> GetServiceAsync(string service, Caller caller, PolicyStore store, CancellationToken cancellation)
+    {
+        service = Names.InPath(service);
+        return await store.FindServiceAsync(caller.Tenant, service, cancellation) is { } stored
             ? ETagResult.Ok(new ServiceView(service, stored.Version, stored.Profile, Recomputation: null), stored.Version)
             : new Refusal(ProblemCodes.NotFound.Code, $"Nothing is known of a service {service}.").ToResult();
+    }
 
     private static async Task<Results<ETagResult<ServiceView>, RefusalResult>> PutServiceAsync(
         string service, ServiceProfile profile, IfMatch ifMatch, CommandId command, Caller caller, PolicyStore store, Recomputations recomputations, TimeProvider clock,
         CancellationToken cancellation)
     {
+        service = Names.InPath(service);
         if (PolicyChecks.Check(service, profile) is { } invalid)
         {
             return invalid.ToResult();
@@ -215,7 +219,7 @@ internal static class PolicyChecks
         List<FieldError> errors = [];
         if (!ImportEndpoints.IsName(service))
         {
-            errors.Add(new FieldError("service", "must be 1 to 200 characters, without control characters"));
+            errors.Add(new FieldError("service", Names.Must));
         }
 
         foreach (var (name, value) in new[] { ("tier", profile.Tier), ("owner", profile.Owner) })

@@ -37,6 +37,8 @@ internal sealed partial class BurpFormat : IReportFormat
         yield return new ReportItem.ScannerSeen("burp")
         {
             Version = Bounded.Word(version),
+            ScannedAt = ReportTimes.OfJavaDate(map.Root.Attribute("exportTime")),
+            HostsAreOfResults = true,
             Results = map.Sections.Sum(section => section.Count),
         };
         foreach (var section in map.Sections)
@@ -51,13 +53,11 @@ internal sealed partial class BurpFormat : IReportFormat
         if (Bounded.Identity(issue.Text("type")) is not { } type)
             return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "type is missing.");
         var severity = issue.Text("severity");
-        if (string.Equals(severity, "False positive", StringComparison.OrdinalIgnoreCase))
-            return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.NotAProblem, "Marked as a false positive in Burp.");
         var method = issue.Children("requestresponse").Select(exchange => exchange.Child("request").AttributeText("method")).FirstOrDefault();
         var web = WebPlaces.Of(method, $"{issue.Text("host")?.TrimEnd('/')}{issue.Text("path")}", Parameter(issue.Text("location")), issue.Text("host"));
         if (web.Host is null || web.PathTemplate is null)
             return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "host and path are missing or are no URL.");
-        return new ReportItem.Observed(new RawObservation
+        var observation = new RawObservation
         {
             Pointer = item.Pointer,
             Offset = item.Offset,
@@ -72,7 +72,10 @@ internal sealed partial class BurpFormat : IReportFormat
             Cwes = Identifiers.Cwes(CweLinks().Matches(issue.Text("vulnerabilityClassifications") ?? "").Select(match => match.Value)),
             Web = web,
             References = WebPlaces.Links(issue.Text("references"), issue.Text("vulnerabilityClassifications")),
-        });
+        };
+        return string.Equals(severity, "False positive", StringComparison.OrdinalIgnoreCase)
+            ? observation.Dismissed("Marked as a false positive in Burp.")
+            : new ReportItem.Observed(observation);
     }
 
     // "/basket.jsp [id parameter]": the insertion point stands in brackets.

@@ -102,13 +102,9 @@ internal sealed record CycloneDxVulnerability
     {
         if (Bounded.Identity(Id) is not { } id)
             return new ReportItem.Rejected(pointer, offset, RejectionCodes.Unreadable, "id is missing.");
-        if (State is not null && NotProblems.Contains(State, StringComparer.Ordinal))
-            return new ReportItem.Rejected(pointer, offset, RejectionCodes.NotAProblem, Vex.Reason(State, Justification, AnalysisDetail));
-        if (isUnaffected)
-            return new ReportItem.Rejected(pointer, offset, RejectionCodes.NotAProblem, "All versions named are unaffected.");
         var affected = component?.ToComponent();
         var worst = Ratings.Where(rating => rating.Severity is not null).MaxBy(rating => Severities.Map(rating.Severity));
-        return new ReportItem.Observed(new RawObservation
+        var observation = new RawObservation
         {
             Pointer = pointer,
             Offset = offset,
@@ -126,7 +122,10 @@ internal sealed record CycloneDxVulnerability
             Manifest = Bounded.Path(component?.Location),
             ImageRepository = imageRepository,
             References = Bounded.Urls(Urls),
-        });
+        };
+        if (State is not null && NotProblems.Contains(State, StringComparer.Ordinal))
+            return observation.Dismissed(Vex.Reason(State, Justification, AnalysisDetail));
+        return isUnaffected ? observation.Dismissed("All versions named are unaffected.") : new ReportItem.Observed(observation);
     }
 
     // The method says the version of a vector that comes without its prefix.

@@ -8,7 +8,7 @@ namespace Wave16.VulnCenter.Imports.Formats;
 internal static class CycloneDxJson
 {
     static readonly JsonPaths Paths = new(
-        "bomFormat", "specVersion", "metadata/tools/*/name", "metadata/tools/*/version", "metadata/tools/components/*/name", "metadata/tools/components/*/version",
+        "bomFormat", "specVersion", "metadata/timestamp", "metadata/tools/*/name", "metadata/tools/*/version", "metadata/tools/components/*/name", "metadata/tools/components/*/version",
         "metadata/component/bom-ref", "metadata/component/type", "metadata/component/group", "metadata/component/name", "metadata/component/version",
         "metadata/component/purl", "components/*", "vulnerabilities/*");
 
@@ -30,6 +30,7 @@ internal static class CycloneDxJson
             Version = Bounded.Word(map.Scalar($"{tool}/version")),
             Category = Bounded.Identity(map.Scalar("/metadata/component/name")),
             Image = image,
+            ScannedAt = ReportTimes.Of(map.Scalar("/metadata/timestamp")),
             Results = await map.CountAsync(vulnerabilities, item => Math.Max(1, item.Children("affects").Count()), context, cancellationToken),
             Failure = map.Has("/vulnerabilities") ? null : "The BOM has no list of vulnerabilities: it is an inventory, not a scan.",
         };

@@ -35,6 +35,7 @@ internal static class CycloneDxXml
             Version = Bounded.Word(tool.Text("version")),
             Category = Bounded.Identity(main.Text("name")),
             Image = image,
+            ScannedAt = ReportTimes.Of(metadata.Text("timestamp")),
             Results = map.Places.Sum(place => place.Name == "component" ? Count(place) : Math.Max(1, Count(place))),
             Failure = map.Has("vulnerabilities") ? null : "The BOM has no list of vulnerabilities: it is an inventory, not a scan.",
         };

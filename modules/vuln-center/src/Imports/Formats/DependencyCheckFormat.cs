@@ -79,19 +79,21 @@ internal sealed class DependencyCheckFormat : IReportFormat
 
     static async Task<ReportItem.ScannerSeen> ScannerAsync(XmlMap map, CancellationToken cancellationToken)
     {
-        var (version, project) = ((string?)null, (string?)null);
+        var (version, project, date) = ((string?)null, (string?)null, (string?)null);
         foreach (var section in map.Sections.Where(section => section.Parent == map.Root))
         {
             await foreach (var item in map.ItemsAsync(section, cancellationToken))
             {
                 version ??= item.Parse().Text("engineVersion");
                 project ??= item.Name == "projectInfo" ? item.Parse().Text("name") : null;
+                date ??= item.Name == "projectInfo" ? item.Parse().Text("reportDate") : null;
             }
         }
         return new ReportItem.ScannerSeen("dependency-check")
         {
             Version = Bounded.Word(version),
             Category = Bounded.Identity(project),
+            ScannedAt = ReportTimes.Of(date),
             Results = map.Places.Sum(place => place.Sections.Sum(section => section.Count)),
         };
     }
@@ -102,12 +104,9 @@ internal sealed class DependencyCheckFormat : IReportFormat
             return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "name is missing.");
         if (component is null)
             return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "The dependency has neither a package nor a fileName.");
-        if (item.Name == Suppressed)
-            return new ReportItem.Rejected(
-                item.Pointer, item.Offset, RejectionCodes.NotAProblem, $"Suppressed in Dependency-Check: {Bounded.Word(vulnerability.Text("notes"))?.TrimEnd('.') ?? "no notes"}.");
         var severity = vulnerability.Text("severity") ?? vulnerability.Child("cvssV3").Text("baseSeverity") ?? vulnerability.Child("cvssV2").Text("severity");
         var path = Bounded.Path(dependency.Text("filePath"));
-        return new ReportItem.Observed(new RawObservation
+        var observation = new RawObservation
         {
             Pointer = item.Pointer,
             Offset = item.Offset,
@@ -125,7 +124,10 @@ internal sealed class DependencyCheckFormat : IReportFormat
             Manifest = Bounded.Path(dependency.Text("fileName")),
             Location = path is null ? null : new CodeLocation(path),
             References = WebPlaces.Links(vulnerability.Child("references").Children("reference").Select(reference => reference.Text("url"))),
-        });
+        };
+        return item.Name == Suppressed
+            ? observation.Dismissed($"Suppressed in Dependency-Check: {Bounded.Word(vulnerability.Text("notes"))?.TrimEnd('.') ?? "no notes"}.")
+            : new ReportItem.Observed(observation);
     }
 
     // Schema 2.0 and later state a package URL; before, Maven's coordinates: (org.dom4j:dom4j:2.1.1).

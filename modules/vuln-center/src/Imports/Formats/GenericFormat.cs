@@ -108,6 +108,8 @@ internal sealed class GenericFormat : IReportFormat
         var raw = document.RootElement;
         if (raw.ValueKind != JsonValueKind.Object)
             return Rejected(item, "Expected an object.");
+        if (GenericShape.Fault(raw) is { } fault)
+            return new ReportItem.Rejected(item.Pointer + fault.Pointer, item.Offset, RejectionCodes.Unreadable, $"{fault.Pointer[1..]} must be {fault.Expected}.");
         var identifiers = Identifiers.Advisories(raw.Texts("identifiers"u8).Prepend(raw.Text("rule"u8)));
         var rule = Bounded.Identity(raw.Text("rule"u8)) ?? (identifiers is [var first, ..] ? first.Value : Bounded.Identity(raw.Text("id"u8)));
         if (rule is null)
@@ -120,42 +122,44 @@ internal sealed class GenericFormat : IReportFormat
         var match = raw.Field("secret"u8).Text("match"u8) ?? (isSecret ? raw.Field("location"u8).Text("snippet"u8) : null);
         var isSensitive = isSecret || match is not null;
         var secret = Secrets.Trace(match, context);
-        if (GenericExtra.Of(raw, Redact) is not { } extra)
+        var redaction = Redaction.Of(match, secret);
+        if (GenericExtra.Of(raw, redaction.Text) is not { } extra)
             return Rejected(item, $"The fields this version does not know are larger than {GenericExtra.MaxBytes} bytes.");
-        var location = LocationOf(raw.Field("location"u8), isSensitive);
+        var location = LocationOf(raw.Field("location"u8), isSensitive, redaction);
         var severity = raw.Text("severity"u8);
-        return new ReportItem.Observed(new RawObservation
+        return new ReportItem.Observed(redaction.Of(new RawObservation
         {
             Pointer = item.Pointer,
             Offset = item.Offset,
             PayloadHash = isSensitive ? item.KeyedHash(context) : item.Hash(),
             Service = Bounded.Word(raw.Text("service"u8)) ?? service,
             Kind = kind,
-            RuleId = Redact(rule),
-            Title = Bounded.Title(Redact(title)),
-            Description = Bounded.Description(raw.Text("description"u8) is { } description ? Redact(description) : null),
+            RuleId = Bounded.Identity(redaction.Text(rule)) ?? rule,
+            Title = Bounded.Title(redaction.Text(title)),
+            Description = Bounded.Description(raw.Text("description"u8) is { } description ? redaction.Text(description) : null),
             RawSeverity = Bounded.Word(severity),
             Severity = severities.Map(severity),
             Cvss = [.. raw.Items("cvss"u8).Take(Bounded.ListLength).Select(CvssOf).OfType<ReportedCvss>()],
             Identifiers = identifiers,
             Cwes = Identifiers.Cwes(raw.Items("cwes"u8).Select(cwe => cwe.ValueKind == JsonValueKind.Number ? cwe.GetRawText() : cwe.Text())),
             Component = ComponentOf(raw.Field("component"u8)),
-            Manifest = Bounded.Path(raw.Text("manifest"u8)),
+            Manifest = Bounded.Path(Redacted(raw.Text("manifest"u8))),
             ImageRepository = Identifiers.ImageRepository(raw.Text("image"u8) ?? image),
             Location = location,
-            Web = WebOf(raw.Field("web"u8)),
-            Resource = Bounded.Identity(raw.Text("resource"u8)),
+            Web = WebOf(raw.Field("web"u8), redaction),
+            Resource = Bounded.Identity(Redacted(raw.Text("resource"u8))),
             Fingerprints = FingerprintsOf(raw),
             Secret = secret,
             Occurrence = occurrences.Next(
                 $"{kind}\0{secret?.Hash ?? location?.SnippetHash ?? location?.ScopeHash}", rule, location?.Path,
                 string.Create(CultureInfo.InvariantCulture, $"{location?.StartLine}:{location?.StartColumn}\0{title}")),
-            References = [.. raw.Texts("references"u8).Where(url => url.Length <= Bounded.PathLength).Select(Redact)],
+            References = Bounded.Urls(raw.Texts("references"u8)),
             Environments = [.. raw.Texts("environments"u8).Select(Bounded.Word).OfType<string>()],
             Extra = extra.Length == 0 ? null : extra,
-        });
+        }, context));
 
-        string Redact(string text) => secret is null || match is null ? text : text.Replace(match, secret.Preview, StringComparison.Ordinal);
+        // Before it is bounded: what is too long is cut, in the middle of a secret perhaps.
+        string? Redacted(string? text) => text is null ? null : redaction.Text(text);
     }
 
     static ReportItem.Rejected Rejected(JsonItem item, string reason) => new(item.Pointer, item.Offset, RejectionCodes.Unreadable, reason);
@@ -197,18 +201,18 @@ internal sealed class GenericFormat : IReportFormat
                 [.. raw.Texts("fixedVersions"u8).Select(Bounded.Word).OfType<string>()]);
     }
 
-    static CodeLocation? LocationOf(JsonElement raw, bool isSensitive)
+    static CodeLocation? LocationOf(JsonElement raw, bool isSensitive, Redaction redaction)
     {
         var place = new SarifPlace(
-            Bounded.Path(raw.Text("path"u8)), raw.Position("startLine"u8), raw.Position("endLine"u8), raw.Position("startColumn"u8), raw.Text("snippet"u8), raw.Text("scope"u8));
+            Bounded.Path(raw.Text("path"u8) is { } path ? redaction.Text(path) : null), raw.Position("startLine"u8), raw.Position("endLine"u8), raw.Position("startColumn"u8), raw.Text("snippet"u8), raw.Text("scope"u8) is { } scope ? redaction.Text(scope) : null);
         return place.Locate(isSensitive ? null : place.HashSnippet(keyed: null));
     }
 
-    static WebLocation? WebOf(JsonElement raw)
+    static WebLocation? WebOf(JsonElement raw, Redaction redaction)
     {
         if (!IsObject(raw))
             return null;
-        var url = raw.Text("url"u8);
+        var url = WebPlaces.WithoutCredentials(raw.Text("url"u8)) is { } address ? redaction.Text(address) : null;
         var uri = Uri.TryCreate(url, UriKind.Absolute, out var absolute) && absolute.Host.Length > 0 ? absolute : null;
         return new WebLocation(
             Bounded.Word(raw.Text("method"u8))?.ToUpperInvariant(),

@@ -61,26 +61,25 @@ internal sealed class GitleaksFormat : IReportFormat
 
         var match = raw.Text("Secret"u8) ?? raw.Text("offender"u8) ?? raw.Text("Match"u8) ?? raw.Text("line"u8);
         var secret = Secrets.Trace(match, context);
-        var path = (raw.Text("File"u8) ?? raw.Text("file"u8)) is { } file ? Bounded.Path(Redact(file.Replace('\\', '/'))) : null;
+        var redaction = Redaction.Of(match, secret);
+        var path = (raw.Text("File"u8) ?? raw.Text("file"u8)) is { } file ? Bounded.Path(redaction.Text(file.Replace('\\', '/'))) : null;
         var line = raw.Position("StartLine"u8) ?? raw.Position("lineNumber"u8);
         var commit = Bounded.Word(raw.Text("Commit"u8) ?? raw.Text("commit"u8));
-        return new ReportItem.Observed(new RawObservation
+        return new ReportItem.Observed(redaction.Of(new RawObservation
         {
             Pointer = item.Pointer,
             Offset = item.Offset,
             PayloadHash = item.KeyedHash(context),
             Kind = FindingKind.Secret,
             RuleId = rule,
-            Title = Bounded.Title(Redact(raw.Text("Description"u8) ?? rule)),
-            Description = commit is null ? null : Bounded.Description($"In commit {Redact(commit)}{(Bounded.Word(raw.Text("Date"u8) ?? raw.Text("date"u8)) is { } date ? $" of {Redact(date)}" : "")}."),
+            Title = Bounded.Title(redaction.Text(raw.Text("Description"u8) ?? rule)),
+            Description = commit is null ? null : Bounded.Description($"In commit {redaction.Text(commit)}{(Bounded.Word(raw.Text("Date"u8) ?? raw.Text("date"u8)) is { } date ? $" of {redaction.Text(date)}" : "")}."),
             Severity = Severities[0].Severity,
             Location = path is null ? null : new CodeLocation(path, line, raw.Position("EndLine"u8), raw.Position("StartColumn"u8)),
             Secret = secret,
             Occurrence = occurrences.Next(
                 $"{secret?.Hash}", rule, path, string.Create(CultureInfo.InvariantCulture, $"{commit}\0{line}:{raw.Position("StartColumn"u8)}")),
-            References = [.. Bounded.Urls(raw.Text("Link"u8), raw.Text("leakURL"u8)).Select(Redact)],
-        });
-
-        string Redact(string text) => secret is null || match is null ? text : text.Replace(match, secret.Preview, StringComparison.Ordinal);
+            References = Bounded.Urls(raw.Text("Link"u8), raw.Text("leakURL"u8)),
+        }, context));
     }
 }

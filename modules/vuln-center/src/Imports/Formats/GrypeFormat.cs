@@ -12,7 +12,7 @@ namespace Wave16.VulnCenter.Imports.Formats;
 internal sealed class GrypeFormat : IReportFormat
 {
     static readonly JsonPaths Paths = new(
-        "matches/*", "source/type", "source/target", "source/target/userInput", "descriptor/name", "descriptor/version");
+        "matches/*", "source/type", "source/target", "source/target/userInput", "descriptor/name", "descriptor/version", "descriptor/timestamp");
 
     public string Name => "grype";
     public string Title => "Anchore Grype JSON";
@@ -46,6 +46,7 @@ internal sealed class GrypeFormat : IReportFormat
             Version = Bounded.Word(map.Scalar("/descriptor/version")),
             Category = scanned,
             Image = isImage ? scanned : null,
+            ScannedAt = ReportTimes.Of(map.Scalar("/descriptor/timestamp")),
             Results = map.Sections.Sum(section => section.Count),
         };
         foreach (var section in map.Sections)

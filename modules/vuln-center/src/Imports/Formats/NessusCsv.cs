@@ -38,6 +38,7 @@ internal static class NessusCsv
         }
         yield return new ReportItem.ScannerSeen("nessus")
         {
+            HostsAreOfResults = true,
             Results = count,
             Failure = count > 0 ? null : "The report has a header and no records, like one that was cut off.",
         };

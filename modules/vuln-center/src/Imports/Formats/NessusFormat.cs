@@ -47,8 +47,12 @@ internal sealed class NessusFormat : IReportFormat
     }
 
     /// <summary>A port of a host: <c>10.0.0.5:443/tcp</c>; port 0 is the host itself.</summary>
-    public static string? Resource(string? host, string? port, string? protocol) => Bounded.Identity(host)?.ToLowerInvariant() is { } name
-        ? $"{(name.Contains(':', StringComparison.Ordinal) ? $"[{name}]" : name)}:{Bounded.Word(port) ?? "0"}/{Bounded.Word(protocol)?.ToLowerInvariant() ?? "tcp"}"
+    public static string? Resource(string? host, string? port, string? protocol) => HostOf(host) is { } name
+        ? $"{name}:{Bounded.Word(port) ?? "0"}/{Bounded.Word(protocol)?.ToLowerInvariant() ?? "tcp"}"
+        : null;
+
+    public static string? HostOf(string? name) => Bounded.Identity(name)?.ToLowerInvariant() is { } host
+        ? host.Contains(':', StringComparison.Ordinal) ? $"[{host}]" : host
         : null;
 
     /// <summary>Vectors as Tenable writes them: <c>CVSS2#AV:N/…</c>, and version 3 without its prefix, which is 3.0.</summary>

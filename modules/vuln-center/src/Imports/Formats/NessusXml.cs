@@ -22,11 +22,14 @@ internal static class NessusXml
         Stream report, ReportContext context, IReadOnlyList<SeverityMapping> severities, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var map = await XmlMap.ReadAsync(report, Paths, context, cancellationToken);
+        var (failure, scannedAt) = await HostsAsync(map, cancellationToken);
         yield return new ReportItem.ScannerSeen("nessus")
         {
             Category = Bounded.Identity(map.Sections.Select(section => section.Parent.Within("Report")?.Attribute("name")).FirstOrDefault()),
+            ScannedAt = scannedAt,
+            Hosts = [.. map.Sections.Select(section => NessusFormat.HostOf(section.Parent.Attribute("name"))).OfType<string>().Distinct(StringComparer.Ordinal)],
             Results = map.Count("ReportItem"),
-            Failure = await FailureAsync(map, cancellationToken),
+            Failure = failure,
         };
         foreach (var section in map.Sections)
         {
@@ -38,22 +41,27 @@ internal static class NessusXml
         }
     }
 
-    // Nessus notes the end of each host's scan; a scan that was stopped or exported while it ran has hosts without.
-    static async Task<string?> FailureAsync(XmlMap map, CancellationToken cancellationToken)
+    // Nessus notes the end of each host's scan; a scan that was stopped or exported while it ran has hosts without. HOST_START is
+    // the scanner's local time; the scan began when that of its first host did.
+    static async Task<(string? Failure, DateTimeOffset? Began)> HostsAsync(XmlMap map, CancellationToken cancellationToken)
     {
         var ended = new HashSet<XmlPlace>();
+        DateTimeOffset? began = null;
         foreach (var section in map.Sections)
         {
             await foreach (var item in map.ItemsAsync(section, cancellationToken))
             {
                 if (item.Name != "HostProperties")
                     break;
-                if (item.Parse().Children("tag").Any(tag => tag.AttributeText("name") == "HOST_END"))
+                var tags = item.Parse().Children("tag").ToList();
+                if (tags.Exists(tag => tag.AttributeText("name") == "HOST_END"))
                     ended.Add(section.Parent);
+                if (ReportTimes.OfEpoch(tags.Find(tag => tag.AttributeText("name") == "HOST_START_TIMESTAMP").Text()) is { } start && !(start > began))
+                    began = start;
             }
         }
         var unfinished = map.Sections.Select(section => section.Parent).FirstOrDefault(host => !ended.Contains(host));
-        return unfinished is null ? null : $"The scan of {Bounded.Word(unfinished.Attribute("name"))} has no end (HOST_END).";
+        return (unfinished is null ? null : $"The scan of {Bounded.Word(unfinished.Attribute("name"))} has no end (HOST_END).", began);
     }
 
     static ReportItem Read(XmlItem item, XElement raw, string? host, IReadOnlyList<SeverityMapping> severities)

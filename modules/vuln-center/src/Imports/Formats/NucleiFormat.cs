@@ -41,13 +41,31 @@ internal sealed class NucleiFormat : IReportFormat
         if (map.Sections.Count == 0 || !await map.LooksLikeAsync(map.Sections, raw => TemplateOf(raw) is not null, cancellationToken))
             throw JsonMap.Foreign("Not a Nuclei report: neither lines nor an array of results with a template-id.");
 
-        yield return new ReportItem.ScannerSeen("nuclei") { Results = map.Sections.Sum(section => section.Count) };
+        yield return new ReportItem.ScannerSeen("nuclei")
+        {
+            ScannedAt = await FirstAsync(map, cancellationToken),
+            HostsAreOfResults = true,
+            Results = map.Sections.Sum(section => section.Count),
+        };
         var occurrences = new Occurrences();
         foreach (var section in map.Sections)
         {
             await foreach (var item in map.ItemsAsync(section, cancellationToken))
                 yield return Read(item, occurrences, context);
         }
+    }
+
+    // Nuclei writes a result when it has it: the first one is the nearest thing to the scan's beginning.
+    static async Task<DateTimeOffset?> FirstAsync(JsonMap map, CancellationToken cancellationToken)
+    {
+        if (map.Sections is not [var first, ..])
+            return null;
+        await foreach (var item in map.ItemsAsync(first, cancellationToken))
+        {
+            using var document = item.Parse();
+            return ReportTimes.Of(document.RootElement.Text("timestamp"u8));
+        }
+        return null;
     }
 
     static string? TemplateOf(JsonElement raw) => raw.Text("template-id"u8) ?? raw.Text("templateID"u8);

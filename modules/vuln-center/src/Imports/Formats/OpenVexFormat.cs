@@ -13,7 +13,7 @@ namespace Wave16.VulnCenter.Imports.Formats;
 /// </summary>
 internal sealed class OpenVexFormat : IReportFormat
 {
-    static readonly JsonPaths Paths = new("@context", "author", "tooling", "statements/*");
+    static readonly JsonPaths Paths = new("@context", "author", "timestamp", "last_updated", "tooling", "statements/*");
 
     public string Name => "openvex";
     public string Title => "OpenVEX";
@@ -40,6 +40,7 @@ internal sealed class OpenVexFormat : IReportFormat
         yield return new ReportItem.ScannerSeen("openvex")
         {
             Category = Bounded.Identity(map.Scalar("/author")),
+            ScannedAt = ReportTimes.Of(map.Scalar("/last_updated")) ?? ReportTimes.Of(map.Scalar("/timestamp")),
             Results = await map.CountAsync(map.Sections, CountOf, context, cancellationToken),
         };
         foreach (var section in map.Sections)
@@ -105,16 +106,11 @@ internal sealed class OpenVexFormat : IReportFormat
         {
             if (Id is null)
                 return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "vulnerability is missing.");
-            switch (Status)
-            {
-                case "not_affected" or "fixed":
-                    return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.NotAProblem, Vex.Reason(Status, Justification, Impact));
-                case not ("affected" or "under_investigation"):
-                    return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "status is none of affected, under_investigation, not_affected, fixed.");
-            }
+            if (Status is not ("affected" or "under_investigation" or "not_affected" or "fixed"))
+                return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "status is none of affected, under_investigation, not_affected, fixed.");
             var vulnerable = subcomponent ?? product;
             var component = vulnerable is null ? null : ComponentOf(vulnerable);
-            return new ReportItem.Observed(new RawObservation
+            var observation = new RawObservation
             {
                 Pointer = item.Pointer,
                 Offset = item.Offset,
@@ -126,7 +122,8 @@ internal sealed class OpenVexFormat : IReportFormat
                 Identifiers = Ids,
                 Component = component,
                 Manifest = subcomponent is null ? null : Bounded.Path(Purl.WithoutVersion(product) ?? product),
-            });
+            };
+            return Status is "not_affected" or "fixed" ? observation.Dismissed(Vex.Reason(Status, Justification, Impact)) : new ReportItem.Observed(observation);
         }
 
         static Component? ComponentOf(string id)

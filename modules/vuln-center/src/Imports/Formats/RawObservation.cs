@@ -76,17 +76,20 @@ internal sealed record RawObservation
     /// </summary>
     public int Occurrence { get; init; }
 
-    public IReadOnlyList<string> References { get; init; } = [];
+    public IReadOnlyList<string> References { get; init => field = [.. value.Select(WebPlaces.WithoutCredentials).OfType<string>()]; } = [];
     public IReadOnlyList<string> Environments { get; init; } = [];
 
-    /// <summary>Why the scanner itself marked the result as suppressed; null when it did not. It is observed all the same.</summary>
-    public string? SuppressedInSource { get; init; }
+    /// <summary>How the source itself set the result aside; null when it did not. It is observed all the same.</summary>
+    public SourceSuppression? SuppressedInSource { get; init; }
 
     /// <summary>
     /// Fields of the generic schema this version does not know, as one JSON object that a <c>jsonb</c> column accepts
     /// (numbers beyond a double arrive as strings).
     /// </summary>
     public string? Extra { get; init; }
+
+    /// <summary>As a result that the report calls no problem.</summary>
+    public ReportItem Dismissed(string reason) => new ReportItem.Rejected(Pointer, Offset, RejectionCodes.NotAProblem, reason) { About = this };
 }
 
 /// <summary>
@@ -128,7 +131,13 @@ internal sealed record CodeLocation(string? Path, int? StartLine = null, int? En
 }
 
 /// <summary>Where on the web. The path template is the path with ids replaced: <c>/orders/{id}/items</c>.</summary>
-internal sealed record WebLocation(string? Method, string? Host, string? PathTemplate, string? Parameter, string? Url);
+internal sealed record WebLocation(string? Method, string? Host, string? PathTemplate, string? Parameter, string? Url)
+{
+    public string? Host { get; init; } = Host?[(Host.LastIndexOf('@') + 1)..];
+
+    /// <summary>Without user, password and the values of secret parameters.</summary>
+    public string? Url { get; init; } = WebPlaces.WithoutCredentials(Url);
+}
 
 /// <summary>Two fingerprints compare only when their algorithms are equal, version included: <c>matchBasedId/v1</c>.</summary>
 internal sealed record ToolFingerprint(string Algorithm, string Value)

@@ -48,15 +48,18 @@ internal static class ReportFormats
 
     public static Severity Map(this IReadOnlyList<SeverityMapping> table, string? raw)
     {
-        if (raw is null)
-            return Severity.Unknown;
+        var word = raw?.Trim();
         foreach (var mapping in table)
         {
-            if (string.Equals(mapping.Raw, raw, StringComparison.OrdinalIgnoreCase))
+            if (string.Equals(mapping.Raw, word, StringComparison.OrdinalIgnoreCase))
                 return mapping.Severity;
         }
         return Severity.Unknown;
     }
+
+    /// <summary>Whether a result states a severity that its table does not have: it counts as unknown, and somebody should be told.</summary>
+    public static bool IsUnmapped(this IReadOnlyList<SeverityMapping> table, RawObservation observation) =>
+        observation is { Severity: Severity.Unknown, RawSeverity: { } word } && !table.Any(mapping => string.Equals(mapping.Raw, word, StringComparison.OrdinalIgnoreCase));
 }
 
 /// <param name="Candidates">The formats that recognise the report.</param>

@@ -24,13 +24,24 @@ internal abstract record ReportItem
         /// <summary>The tool's own name of this run of it, the same every time: SARIF's automation id without what identifies the one run.</summary>
         public string? Run { get; init; }
 
+        /// <summary>Hosts that were scanned, as <see cref="ScanHosts"/> writes them, those without a result too; empty where the scanner does not list them.</summary>
+        public IReadOnlyList<string> Hosts { get; init; } = [];
+
+        /// <summary>The scanner scans hosts, and its report names those only that it has results of.</summary>
+        public bool HostsAreOfResults { get; init; }
+
         /// <summary>What the scan looked for, where the report tells; null: everything the tool knows.</summary>
         public IReadOnlyList<FindingKind>? Kinds { get; init; }
 
         /// <summary>Where the scanned code is kept, and which commit of it was scanned.</summary>
-        public string? Repository { get; init; }
+        public string? Repository { get; init => field = WebPlaces.WithoutCredentials(value); }
 
         public string? Commit { get; init; }
+
+        /// <summary>
+        /// When the scan began; when its report was written, where that is all it says. Null without a time, or without an offset to it.
+        /// </summary>
+        public DateTimeOffset? ScannedAt { get; init; }
 
         /// <summary>How many raw results follow before the next <see cref="ScannerSeen"/>.</summary>
         public int Results { get; init; }
@@ -42,7 +53,14 @@ internal abstract record ReportItem
     public sealed record Observed(RawObservation Observation) : ReportItem;
 
     /// <summary>One raw result that is not an observation, with one of <see cref="RejectionCodes"/>; the others are unaffected.</summary>
-    public sealed record Rejected(string Pointer, long Offset, string Code, string Reason) : ReportItem;
+    public sealed record Rejected(string Pointer, long Offset, string Code, string Reason) : ReportItem
+    {
+        /// <summary>
+        /// What is said to be no problem, where the report speaks of something that may be there all the same: a VEX statement, a
+        /// false positive, a suppression. Null where the scanner looked and found nothing.
+        /// </summary>
+        public RawObservation? About { get; init; }
+    }
 }
 
 /// <summary>Stable codes of rejected results.</summary>
@@ -51,7 +69,7 @@ internal static class RejectionCodes
     /// <summary>The result is not an object, or a field that identifies it is missing or of the wrong type.</summary>
     public const string Unreadable = "result.unreadable";
 
-    /// <summary>The scanner reports a check that passed or did not apply.</summary>
+    /// <summary>A check that passed or did not apply; or a result that the report itself calls no problem (<see cref="ReportItem.Rejected.About"/>).</summary>
     public const string NotAProblem = "result.not-a-problem";
 
     /// <summary>The scanner reports a result as no longer there (SARIF baseline state "absent").</summary>

@@ -99,6 +99,7 @@ internal sealed class SarifFormat : IReportFormat
     {
         // §3.14.23: results that are null or missing mean the scan did not get to produce any.
         var failure = map.Has($"{run.Pointer}/results") ? null : "The run has no results: it did not complete, or reports only its configuration.";
+        DateTimeOffset? began = null;
         foreach (var section in sections.Where(section => section.Pattern == "runs/*/invocations/*"))
         {
             await foreach (var item in map.ItemsAsync(section, cancellationToken))
@@ -106,6 +107,10 @@ internal sealed class SarifFormat : IReportFormat
                 using var document = item.Parse();
                 if (document.RootElement.Field("executionSuccessful"u8).ValueKind == JsonValueKind.False)
                     failure = "The scanner reports that its run failed.";
+                // Section 3.20.7: of several processes of a run the first.
+                var start = ReportTimes.OfUtc(document.RootElement.Text("startTimeUtc"u8)) ?? ReportTimes.OfUtc(document.RootElement.Text("endTimeUtc"u8));
+                if (start is not null && !(start > began))
+                    began = start;
             }
         }
         var (repository, commit) = await ProvenanceAsync(map, sections, cancellationToken);
@@ -116,6 +121,7 @@ internal sealed class SarifFormat : IReportFormat
             Version = Bounded.Word(map.Scalar($"{run.Pointer}/tool/driver/semanticVersion") ?? map.Scalar($"{run.Pointer}/tool/driver/version")),
             Category = Bounded.Identity(map.Scalar($"{run.Pointer}/automationDetails/id")),
             Run = RunOf(Bounded.Identity(map.Scalar($"{run.Pointer}/automationDetails/id"))),
+            ScannedAt = began,
             Results = results,
             Failure = failure,
         };
@@ -152,11 +158,14 @@ internal sealed class SarifFormat : IReportFormat
         var place = SarifPlace.Of(result, run);
         var isSecret = kind == FindingKind.Secret;
         var isSensitive = isSecret || rule?.ShowsCredentials is true;
-        var secret = isSecret ? Secrets.Trace(SarifKinds.SecretOf(result) ?? place.Snippet, context) : null;
+        var match = isSensitive ? SarifKinds.SecretOf(result) ?? place.Snippet : null;
+        var secret = isSecret ? Secrets.Trace(match, context) : null;
+        var redaction = Redaction.Of(match, secret);
+        place = place with { Scope = place.Scope is { } scope ? redaction.Text(scope) : null };
         var location = place.Locate(isSecret ? null : place.HashSnippet(isSensitive ? context : null));
         var (rawSeverity, severity) = SeverityOf(result, rule);
         var message = isSensitive ? null : SarifMessage.Of(result, rule);
-        return new ReportItem.Observed(new RawObservation
+        return new ReportItem.Observed(redaction.Of(new RawObservation
         {
             Pointer = item.Pointer,
             Offset = item.Offset,
@@ -178,7 +187,7 @@ internal sealed class SarifFormat : IReportFormat
                 $"{kind}\0{secret?.Hash ?? location?.SnippetHash ?? location?.ScopeHash}", ruleId, place.Path, $"{place.Position}\0{result.Field("message"u8)}"),
             References = rule?.HelpUri is { } uri ? [uri] : [],
             SuppressedInSource = Suppression(result),
-        });
+        }, context));
     }
 
     (string? Raw, Severity Severity) SeverityOf(JsonElement result, SarifRule? rule)
@@ -209,16 +218,17 @@ internal sealed class SarifFormat : IReportFormat
     }
 
     // §3.27.23: suppressed when there are suppressions and none is under review or rejected.
-    static string? Suppression(JsonElement result)
+    static SourceSuppression? Suppression(JsonElement result)
     {
-        string? justification = null;
+        SourceSuppression? first = null;
         foreach (var suppression in result.Items("suppressions"u8))
         {
             if (suppression.Text("status"u8) is "underReview" or "rejected")
                 return null;
-            justification ??= suppression.Text("justification"u8) ?? suppression.Text("kind"u8) ?? "suppressed";
+            var stated = new SourceSuppression(Bounded.Word(suppression.Text("kind"u8)) ?? "suppressed", Bounded.Description(suppression.Text("justification"u8)));
+            first = first?.Justification is null && (first is null || stated.Justification is not null) ? stated : first;
         }
-        return Bounded.Description(justification);
+        return first;
     }
 
     // SARIF 2.1.0 section 3.17.3: the last part of a hierarchical id is that of the one run.

@@ -103,9 +103,10 @@ internal sealed class SemgrepFormat : IReportFormat
         var lines = Unmasked(extra.Text("lines"u8));
         var place = new SarifPlace(path, raw.Field("start"u8).Position("line"u8), raw.Field("end"u8).Position("line"u8), raw.Field("start"u8).Position("col"u8), lines, Scope: null);
         var secret = isSecret ? Secrets.Trace(lines, context) : null;
+        var redaction = Redaction.Of(isSensitive ? lines : null, secret);
         var location = place.Locate(isSecret ? null : place.HashSnippet(isSensitive ? context : null));
         var message = isSensitive ? null : extra.Text("message"u8);
-        return new ReportItem.Observed(new RawObservation
+        return new ReportItem.Observed(redaction.Of(new RawObservation
         {
             Pointer = item.Pointer,
             Offset = item.Offset,
@@ -124,8 +125,8 @@ internal sealed class SemgrepFormat : IReportFormat
             Secret = secret,
             Occurrence = occurrences.Next($"{secret?.Hash ?? location?.SnippetHash}", check, path, place.Position),
             References = Bounded.Urls(metadata.Texts("references"u8)),
-            SuppressedInSource = extra.IsTrue("is_ignored"u8) ? "nosemgrep" : null,
-        });
+            SuppressedInSource = extra.IsTrue("is_ignored"u8) ? new SourceSuppression("inSource", "nosemgrep") : null,
+        }, context));
     }
 
     ReportItem Package(JsonItem item, JsonElement extra, JsonElement supply, string check)

@@ -21,7 +21,7 @@ internal sealed class TrivyFormat : IReportFormat
 
     static readonly JsonPaths Paths = new(
     [
-        "SchemaVersion", "ArtifactName", "ArtifactType", "ClusterName", "Trivy/Version", "Metadata/RepoURL", "Metadata/Commit",
+        "SchemaVersion", "ArtifactName", "ArtifactType", "ClusterName", "CreatedAt", "Trivy/Version", "Metadata/RepoURL", "Metadata/Commit",
         .. ResultPrefixes.SelectMany(prefix => new[]
         {
             $"{prefix}Target", $"{prefix}Class", $"{prefix}Type",
@@ -78,6 +78,7 @@ internal sealed class TrivyFormat : IReportFormat
             Image = isImage ? Bounded.Identity(map.Scalar("/ArtifactName")) : null,
             Repository = Bounded.Identity(map.Scalar("/Metadata/RepoURL"), Bounded.PathLength),
             Commit = Bounded.Word(map.Scalar("/Metadata/Commit")),
+            ScannedAt = ReportTimes.Of(map.Scalar("/CreatedAt")),
             Results = map.Sections.Sum(section => section.Count),
             Kinds = KindsOf(map),
             // Old Trivy wrote null or [] for a clean scan, and so does a pipeline that lost its input.
@@ -157,11 +158,11 @@ internal sealed class TrivyFormat : IReportFormat
     {
         if (Bounded.Identity(raw.Text("ID"u8) ?? raw.Text("AVDID"u8)) is not { } id)
             return Unreadable(item, "ID is missing.");
-        if (raw.Text("Status"u8) is "PASS" or "EXCEPTION")
-            return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.NotAProblem, "The check passed or is excepted.");
+        if (raw.Text("Status"u8) == "PASS")
+            return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.NotAProblem, "The check passed.");
         var cause = raw.Field("CauseMetadata"u8);
         var message = raw.Text("Message"u8);
-        return new ReportItem.Observed(new RawObservation
+        var observation = new RawObservation
         {
             Pointer = item.Pointer,
             Offset = item.Offset,
@@ -177,15 +178,17 @@ internal sealed class TrivyFormat : IReportFormat
             Resource = Bounded.Identity(cause.Text("Resource"u8)) ?? target.Resource ?? target.Name,
             ImageRepository = target.ImageRepository,
             References = References(raw),
-        });
+        };
+        return raw.Text("Status"u8) == "EXCEPTION" ? observation.Dismissed("The check is excepted in Trivy.") : new ReportItem.Observed(observation);
     }
 
     ReportItem Secret(JsonItem item, JsonElement raw, Target target, Occurrences occurrences, ReportContext context)
     {
         if (Bounded.Identity(raw.Text("RuleID"u8)) is not { } id)
             return Unreadable(item, "RuleID is missing.");
-        var secret = Secrets.Trace(raw.Text("Match"u8), context);
-        return new ReportItem.Observed(new RawObservation
+        var match = raw.Text("Match"u8);
+        var secret = Secrets.Trace(match, context);
+        return new ReportItem.Observed(Redaction.Of(match, secret).Of(new RawObservation
         {
             Pointer = item.Pointer,
             Offset = item.Offset,
@@ -199,7 +202,7 @@ internal sealed class TrivyFormat : IReportFormat
             ImageRepository = target.ImageRepository,
             Secret = secret,
             Occurrence = occurrences.Next($"{secret?.Hash}", id, target.Name, $"{raw.Field("StartLine"u8)}:{raw.Field("Offset"u8)}"),
-        });
+        }, context));
     }
 
     ReportItem License(JsonItem item, JsonElement raw, Target target, Occurrences occurrences)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Wave16.VulnCenter.Contracts;
@@ -11,7 +12,7 @@ namespace Wave16.VulnCenter.Imports.Formats;
 /// </summary>
 internal static class ZapJson
 {
-    static readonly JsonPaths Paths = new("@programName", "@version", "site/*/@name", "site/*/@host", "site/*/alerts/*");
+    static readonly JsonPaths Paths = new("@programName", "@version", "created", "site/*/@name", "site/*/@host", "site/*/alerts/*");
 
     /// <summary>Not GitLab's report, which holds one of ZAP next to its own vulnerabilities.</summary>
     public static bool Recognises(ReportPeek peek) => !peek.Has("vulnerabilities")
@@ -27,7 +28,9 @@ internal static class ZapJson
         yield return new ReportItem.ScannerSeen("zap")
         {
             Version = Bounded.Word(map.Scalar("/@version")),
+            ScannedAt = ReportTimes.Of(map.Scalar("/created")),
             Category = sites is [var site] ? Bounded.Identity(site) : null,
+            Hosts = [.. Enumerable.Range(0, map.Length("/site")).Select(i => ScanHosts.Of(map.Scalar(string.Create(CultureInfo.InvariantCulture, $"/site/{i}/@name")))).OfType<string>().Distinct(StringComparer.Ordinal)],
             Results = await map.CountAsync(map.Sections, alert => Math.Max(1, alert.Children("instances").Count()), context, cancellationToken),
         };
         foreach (var section in map.Sections)
@@ -54,12 +57,10 @@ internal static class ZapJson
         // An alert's reference tells the checks of one plugin apart: 10055-4 and 10055-5.
         if (Bounded.Identity(alert.Text("alertRef"u8) ?? alert.Text("pluginid"u8)) is not { } rule)
             return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "pluginid is missing.");
-        if (alert.Text("confidence"u8) == "0")
-            return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.NotAProblem, "Marked as a false positive in ZAP.");
         var web = WebPlaces.Of(instance.Text("method"u8), instance.Text("uri"u8), instance.Text("param"u8), host);
         if (web.Host is null || web.PathTemplate is null)
             return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "uri is missing or is no URL.");
-        return new ReportItem.Observed(new RawObservation
+        var observation = new RawObservation
         {
             Pointer = item.Pointer,
             Offset = item.Offset,
@@ -73,6 +74,7 @@ internal static class ZapJson
             Cwes = Identifiers.Cwes([alert.Text("cweid"u8)]),
             Web = web,
             References = WebPlaces.Links(alert.Text("reference"u8)),
-        });
+        };
+        return alert.Text("confidence"u8) == "0" ? observation.Dismissed("Marked as a false positive in ZAP.") : new ReportItem.Observed(observation);
     }
 }

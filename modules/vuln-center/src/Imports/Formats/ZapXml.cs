@@ -12,9 +12,10 @@ namespace Wave16.VulnCenter.Imports.Formats;
 /// </summary>
 internal static class ZapXml
 {
-    const string Alert = "OWASPZAPReport/site/alerts/alertitem";
+    const string Site = "OWASPZAPReport/site";
+    const string Alert = $"{Site}/alerts/alertitem";
 
-    static readonly XmlPaths Paths = new(Alert, $"{Alert}/instances/instance");
+    static readonly XmlPaths Paths = new(Site, Alert, $"{Alert}/instances/instance");
 
     public static bool Recognises(ReportPeek peek) => peek is { XmlRoot: "OWASPZAPReport", XmlNamespace: "" };
 
@@ -22,14 +23,17 @@ internal static class ZapXml
         Stream report, ReportContext context, IReadOnlyList<SeverityMapping> severities, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var map = await XmlMap.ReadAsync(report, Paths, context, cancellationToken);
-        var sites = map.Places.Select(alert => alert.Within("site")?.Attribute("name")).Distinct().Take(2).ToList();
+        var alerts = map.Places.Where(place => place.Name == "alertitem").ToList();
+        var sites = alerts.Select(alert => alert.Within("site")?.Attribute("name")).Distinct().Take(2).ToList();
         yield return new ReportItem.ScannerSeen("zap")
         {
             Version = Bounded.Word(map.Root.Attribute("version")),
+            ScannedAt = ReportTimes.Of(map.Root.Attribute("created")),
             Category = sites is [var site] ? Bounded.Identity(site) : null,
-            Results = map.Places.Sum(alert => Math.Max(1, alert.Sections.Sum(section => section.Count))),
+            Hosts = [.. map.Places.Where(place => place.Name == "site").Select(place => ScanHosts.Of(place.Attribute("name"))).OfType<string>().Distinct(StringComparer.Ordinal)],
+            Results = alerts.Sum(alert => Math.Max(1, alert.Sections.Sum(section => section.Count))),
         };
-        foreach (var alert in map.Places)
+        foreach (var alert in alerts)
         {
             var head = await map.HeadAsync(alert, cancellationToken);
             if (alert.Sections.Count == 0)
@@ -50,12 +54,10 @@ internal static class ZapXml
         // An alert's reference tells the checks of one plugin apart: 10055-4 and 10055-5.
         if (Bounded.Identity(alert.Text("alertRef") ?? alert.Text("pluginid")) is not { } rule)
             return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "pluginid is missing.");
-        if (alert.Text("confidence") == "0")
-            return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.NotAProblem, "Marked as a false positive in ZAP.");
         var web = WebPlaces.Of(instance.Text("method"), instance.Text("uri"), instance.Text("param"), place.Within("site")?.Attribute("host"));
         if (web.Host is null || web.PathTemplate is null)
             return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "uri is missing or is no URL.");
-        return new ReportItem.Observed(new RawObservation
+        var observation = new RawObservation
         {
             Pointer = item.Pointer,
             Offset = item.Offset,
@@ -69,6 +71,7 @@ internal static class ZapXml
             Cwes = Identifiers.Cwes([alert.Text("cweid")]),
             Web = web,
             References = WebPlaces.Links(alert.Text("reference")),
-        });
+        };
+        return alert.Text("confidence") == "0" ? observation.Dismissed("Marked as a false positive in ZAP.") : new ReportItem.Observed(observation);
     }
 }

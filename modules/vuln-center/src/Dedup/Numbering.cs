@@ -1,0 +1,173 @@
+using Npgsql;
+using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Imports;
+
+namespace Wave16.VulnCenter.Dedup;
+
+/// <summary>A place that a finding is known by.</summary>
+internal sealed record HeldPlace<TFinding>(TFinding Finding, int Number, Place Place) where TFinding : class;
+
+/// <summary>A place that the report shows, by the number it has there.</summary>
+/// <param name="Better">The finding that a better key of it is known by; null when there is none.</param>
+internal sealed record ShownPlace<TFinding>(int Number, Place Place, TFinding? Better) where TFinding : class;
+
+/// <summary>
+/// Results that only their number tells apart are numbered in the order of the report, which one more or one less of them
+/// shifts. Before anything is matched, each gets the number of the finding that stands where it does (<see cref="Pairing"/>), and what is
+/// none of them a number that no finding has.
+/// </summary>
+internal static class Numbering
+{
+    /// <summary>What to call each place of one family, in the order given.</summary>
+    public static int[] Renumber<TFinding>(IReadOnlyList<HeldPlace<TFinding>> held, IReadOnlyList<ShownPlace<TFinding>> shown) where TFinding : class
+    {
+        // Of a finding that has several numbers only one place is known: whoever has one of them keeps it.
+        var several = held.CountBy(place => place.Finding).Where(count => count.Value > 1).Select(count => count.Key).ToHashSet();
+        Dictionary<int, int> numbers = [];
+        HashSet<int> taken = [];
+        for (var i = 0; i < shown.Count; i++)
+        {
+            var known = shown[i].Better is { } better && !several.Contains(better)
+                ? held.FirstOrDefault(place => place.Finding.Equals(better))
+                : held.FirstOrDefault(place => place.Number == shown[i].Number && several.Contains(place.Finding));
+            if (known is not null && taken.Add(known.Number))
+            {
+                numbers[i] = known.Number;
+            }
+        }
+
+        var free = held.Where(place => !taken.Contains(place.Number) && !several.Contains(place.Finding)).ToList();
+        var open = Enumerable.Range(0, shown.Count).Where(i => !numbers.ContainsKey(i) && shown[i].Better is null).ToList();
+        foreach (var (i, pair) in open.Zip(Pairing.Pair([.. free.Select(place => place.Place)], [.. open.Select(i => shown[i].Place)])))
+        {
+            if (pair >= 0)
+            {
+                numbers[i] = free[pair].Number;
+            }
+        }
+
+        var used = held.Select(place => place.Number).Concat(numbers.Values).ToHashSet();
+        foreach (var i in Enumerable.Range(0, shown.Count).Where(i => !numbers.ContainsKey(i)).OrderBy(i => shown[i].Number).ToList())
+        {
+            var next = used.Contains(shown[i].Number) ? Enumerable.Range(0, int.MaxValue).First(number => !used.Contains(number)) : shown[i].Number;
+            numbers[i] = next;
+            used.Add(next);
+        }
+
+        return [.. Enumerable.Range(0, shown.Count).Select(i => numbers[i])];
+    }
+
+    /// <summary>An identity whose keys have other numbers; of several keys that are numbered alike the first decides.</summary>
+    public static ObservationIdentity With(ObservationIdentity identity, IReadOnlyList<DedupKey> keys, IReadOnlyDictionary<Sha256Digest, int> numbers)
+    {
+        var isOwn = false;
+        var fingerprints = identity.Fingerprints;
+        foreach (var key in keys)
+        {
+            if (key.Family is null || !numbers.TryGetValue(key.Hash, out var number))
+            {
+                continue;
+            }
+
+            if (key.Fields.FirstOrDefault(field => field.Name == "algorithm")?.Value is { } algorithm)
+            {
+                var value = key.Fields.First(field => field.Name == KeyFields.Fingerprint).Value;
+                fingerprints = [.. (fingerprints ?? []).Select(print => print.Algorithm == algorithm && print.Value == value ? print with { Occurrence = number } : print)];
+            }
+            else if (!isOwn)
+            {
+                isOwn = true;
+                identity = identity with { Occurrence = number };
+            }
+        }
+
+        return identity with { Fingerprints = fingerprints };
+    }
+
+    /// <summary>
+    /// The places of families that have several of them, in the report and among the findings, family by family. $1 import,
+    /// $2 service, $3 source, $4 tenant, $5 whether tools' fingerprints or all other keys. Uses finding_key_family.
+    /// </summary>
+    private const string Places = """
+        with unit as (
+          select distinct on (u.family, u.key) u.family, u.key, u.number, u.ord, s.ctid as place
+          from vuln_center.staged s, unnest(s.keys, s.key_kinds, s.families, s.numbers) with ordinality as u(key, kind, family, number, ord)
+          where s.import = $1 and s.service = $2 and s.source = $3 and u.family is not null and (u.kind like '%:%') = $5
+          order by u.family, u.key, s.ordinal
+        ), held as (
+          select k.* from (select distinct family from unit) u
+          cross join lateral (
+            select family, key, number, finding from vuln_center.finding_key k
+            where k.tenant = $4 and k.family = u.family and k.service = $2 and k.source = $3 offset 0) k
+        ), several as (
+          select family from (select family, key from unit union select family, key from held) keys group by family having count(*) > 1
+        )
+        select u.family, false as is_held, u.key, u.number, s.line, (s.detail ->> 'column')::int as place_column, s.code_scope,
+               encode(sha256(convert_to(s.title || '|' || coalesce(s.url, '') || '|' || coalesce(s.detail ->> 'description', ''), 'UTF8')), 'hex') as label, true as is_live,
+               (select k.finding from unnest(s.keys[1:u.ord::int - 1]) with ordinality as b(key, ord)
+                join vuln_center.finding_key k on k.tenant = $4 and k.service = $2 and k.source = $3 and k.key = b.key
+                order by b.ord limit 1) as finding
+        from unit u join vuln_center.staged s on s.ctid = u.place
+        where u.family in (select family from several)
+        union all
+        select h.family, true, h.key, h.number, f.line, (f.detail ->> 'column')::int, f.code_scope,
+               encode(sha256(convert_to(f.title || '|' || coalesce(f.url, '') || '|' || coalesce(f.detail ->> 'description', ''), 'UTF8')), 'hex'), f.status in (1, 2), h.finding
+        from held h join vuln_center.finding f on f.tenant = $4 and f.id = h.finding
+        where h.family in (select family from several)
+        order by 1, 2, 4
+        """;
+
+    /// <summary>Numbers that keys of the report have to have instead of those they have.</summary>
+    public static async Task<IReadOnlyDictionary<Sha256Digest, int>> ChangesAsync(
+        NpgsqlConnection connection, SourceScope scope, Guid import, bool fingerprints, CancellationToken cancellation)
+    {
+        Dictionary<Sha256Digest, int> changes = [];
+        List<HeldPlace<string>> held = [];
+        List<ShownPlace<string>> shown = [];
+        List<Sha256Digest> keys = [];
+        byte[] family = [];
+        await using var command = connection.Statement(Places, import, scope.Service, scope.Source, scope.Tenant, fingerprints);
+        await using var row = await command.ExecuteReaderAsync(cancellation);
+        while (await row.ReadAsync(cancellation))
+        {
+            var next = row.GetFieldValue<byte[]>(0);
+            if (!next.AsSpan().SequenceEqual(family))
+            {
+                End();
+                family = next;
+            }
+
+            var place = new Place(
+                row.IsDBNull(4) ? null : row.GetInt32(4), row.IsDBNull(5) ? null : row.GetInt32(5),
+                row.IsDBNull(6) ? null : Convert.ToHexString(row.GetFieldValue<byte[]>(6)), row.GetString(7), row.GetBoolean(8));
+            var finding = row.IsDBNull(9) ? null : row.GetGuid(9).ToString("N");
+            if (row.GetBoolean(1))
+            {
+                held.Add(new HeldPlace<string>(finding ?? "", row.GetInt32(3), place));
+            }
+            else
+            {
+                shown.Add(new ShownPlace<string>(row.GetInt32(3), place, finding));
+                keys.Add(new Sha256Digest(row.GetFieldValue<byte[]>(2)));
+            }
+        }
+
+        End();
+        return changes;
+
+        void End()
+        {
+            foreach (var (i, number) in Renumber(held, shown).Index())
+            {
+                if (number != shown[i].Number)
+                {
+                    changes[keys[i]] = number;
+                }
+            }
+
+            held.Clear();
+            shown.Clear();
+            keys.Clear();
+        }
+    }
+}
