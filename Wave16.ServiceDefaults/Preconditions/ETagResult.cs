@@ -1,6 +1,10 @@
+using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Json;
 using Microsoft.AspNetCore.Http.Metadata;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
 
 namespace Wave16.ServiceDefaults;
 
@@ -10,7 +14,7 @@ public static class ETagResult
     /// <summary>200 with the entity, or 304 when a GET's If-None-Match names this version (RFC 9110 §13.1.2).</summary>
     public static ETagResult<T> Ok<T>(T entity, long version) => new(entity, version, StatusCodes.Status200OK, location: null);
 
-    /// <summary>200 with an entity of which parts change without a new version: its tag is for If-Match, and a GET is never answered with 304.</summary>
+    /// <summary>200 with an entity of which parts change without a new version: a GET's tag stands for all of it, and If-Match looks at the version in it.</summary>
     public static ETagResult<T> Live<T>(T entity, long version) => new(entity, version, StatusCodes.Status200OK, location: null, live: true);
 
     /// <summary>201 with the entity and where it is.</summary>
@@ -37,11 +41,18 @@ public sealed class ETagResult<T> : IResult, IEndpointMetadataProvider, IValueHt
 
     public Task ExecuteAsync(HttpContext httpContext)
     {
+        var isGet = HttpMethods.IsGet(httpContext.Request.Method);
         var tag = new ETagVersion(Version).ToString();
+        if (_live && isGet)
+        {
+            var options = httpContext.RequestServices.GetRequiredService<IOptions<JsonOptions>>().Value.SerializerOptions;
+            tag = ETagVersion.OfContent(Version, JsonSerializer.SerializeToUtf8Bytes(Value, options));
+        }
+
         httpContext.Response.Headers.ETag = tag;
         if (_location is not null)
             httpContext.Response.Headers.Location = _location;
-        if (!_live && _status == StatusCodes.Status200OK && HttpMethods.IsGet(httpContext.Request.Method) && Unchanged(httpContext.Request, tag))
+        if (_status == StatusCodes.Status200OK && isGet && Unchanged(httpContext.Request, tag))
         {
             httpContext.Response.StatusCode = StatusCodes.Status304NotModified;
             return Task.CompletedTask;

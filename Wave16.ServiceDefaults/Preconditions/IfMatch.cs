@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Security.Cryptography;
 using Microsoft.AspNetCore.Http;
 
 namespace Wave16.ServiceDefaults;
@@ -7,6 +8,10 @@ namespace Wave16.ServiceDefaults;
 public readonly record struct ETagVersion(long Version)
 {
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"\"{Version}\"");
+
+    /// <summary>Of a representation that changes without the version: <c>"7-1f40fc92da241694"</c>.</summary>
+    public static string OfContent(long version, ReadOnlySpan<byte> content) =>
+        string.Create(CultureInfo.InvariantCulture, $"\"{version}-{Convert.ToHexStringLower(SHA256.HashData(content).AsSpan(0, 8))}\"");
 }
 
 /// <summary>The If-Match a change was made against (RFC 9110 §13.1.1). A handler takes it as a parameter: a request without
@@ -44,7 +49,9 @@ public readonly record struct IfMatch(long? Version)
         var tag = weak ? value[2..] : value;
         if (tag.Length < 2 || tag[0] != '"' || tag[^1] != '"' || tag[1..^1].Contains('"'))
             return false;
-        match = !weak && long.TryParse(tag[1..^1], NumberStyles.None, CultureInfo.InvariantCulture, out var version)
+        // What follows the version is of content that no change is made against.
+        var name = tag[1..^1];
+        match = !weak && long.TryParse(name.IndexOf('-') is var content and > 0 ? name[..content] : name, NumberStyles.None, CultureInfo.InvariantCulture, out var version)
             ? new IfMatch(version)
             : new IfMatch(Unmatchable);
         return true;
