@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Http.Json;
 using System.Text;
-using System.Text.Json;
 using Wave16.VulnCenter.Contracts;
 
 namespace Wave16.VulnCenter.Tests.Imports;
