@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Security.Cryptography;
 using System.Text;
@@ -68,7 +69,7 @@ public sealed class ClientTests(VulnCenterHost host) : IClassFixture<VulnCenterH
         await MoveAsync(new StatusChange(FindingStatus.Verified, Evidence: new Evidence(Sha256: Convert.ToHexStringLower(SHA256.HashData("it is gone"u8)))));
 
         report.Position = 0;
-        var second = await ImportAsync(client, report);
+        var second = await ImportAsync(client, report, DateTimeOffset.UtcNow);
 
         Assert.Equal((0L, 1L, 1L), (second.New, second.Reopened, second.FindingsChanged));
         var reopened = await client.GetAsync(worst.Id, cancellation);
@@ -140,10 +141,16 @@ public sealed class ClientTests(VulnCenterHost host) : IClassFixture<VulnCenterH
         Assert.Equal(HttpStatusCode.NotFound, missing.Status);
     }
 
-    private static async Task<ImportResult> ImportAsync(VulnCenterClient client, Stream report)
+    private static async Task<ImportResult> ImportAsync(VulnCenterClient client, Stream report, DateTimeOffset? scanned = null)
     {
+        Dictionary<string, string> parameters = new(Trivy);
+        if (scanned is { } at)
+        {
+            parameters["scannedAt"] = at.ToString("O", CultureInfo.InvariantCulture);
+        }
+
         var import = await client.WaitAsync(
-            await client.ImportAsync(Trivy, report, cancellation: TestContext.Current.CancellationToken), TestContext.Current.CancellationToken);
+            await client.ImportAsync(parameters, report, cancellation: TestContext.Current.CancellationToken), TestContext.Current.CancellationToken);
         Assert.Equal("succeeded", import.State);
         return import.Result ?? throw new InvalidOperationException("No result.");
     }
