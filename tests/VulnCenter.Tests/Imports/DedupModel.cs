@@ -267,10 +267,10 @@ internal sealed class DedupModel
         foreach (var family in rows.SelectMany(row => row.Keys).Select(key => key.Family).OfType<string>().Distinct().ToList())
         {
             var held = _keys.Where(known => known.Key.Family == family).OrderBy(known => known.Key.Number).Select(known => new HeldPlace<ModelFinding>(
-                known.Value, known.Key.Number, PlaceOf(known.Value.Face, known.Value.Status is FindingStatus.Open or FindingStatus.Triaged))).ToList();
+                known.Value, known.Key.Value, known.Key.Number, PlaceOf(known.Value.Face, known.Value.Status is FindingStatus.Open or FindingStatus.Triaged))).ToList();
             var shown = rows.Where(row => row.Keys.Any(key => key.Family == family)).DistinctBy(row => row.Keys.First(key => key.Family == family)).OrderBy(row => NumberOf(row, family)).ToList();
             var numbers = Numbering.Renumber(held, [.. shown.Select(row => new ShownPlace<ModelFinding>(
-                NumberOf(row, family), PlaceOf(row.Result, isLive: true),
+                row.Keys.First(key => key.Family == family).Value, NumberOf(row, family), PlaceOf(row.Result, isLive: true),
                 row.Keys.TakeWhile(key => key.Family != family).Select(key => _keys.GetValueOrDefault(key)).FirstOrDefault(known => known is not null)))]);
             var changed = shown.Zip(numbers).ToDictionary(pair => NumberOf(pair.First, family), pair => pair.Second);
             rows = [.. rows.Select(row => row.Keys.Any(key => key.Family == family) ? new Row(row.Result, KeysOf(row.Result, changed[NumberOf(row, family)])) : row)];

@@ -1,7 +1,6 @@
 using System.IO.Compression;
 using System.Text;
 using System.Text.Json.Nodes;
-using Wave16.VulnCenter.Contracts;
 using ZstdSharp;
 
 namespace Wave16.VulnCenter.Tests.Imports;
@@ -49,7 +48,7 @@ public sealed class ListOrderTests(VulnCenterHost host) : IClassFixture<VulnCent
     {
         using var client = await host.OperatorAsync($"bomb-{compression}");
 
-        using var answer = await client.PostReportAsync("trivy", "shop-api", Compressed(new byte[64 << 20], compression));
+        using var answer = await client.PostReportAsync("trivy", "shop-api", Compressed(new byte[200 << 20], compression));
 
         Assert.Equal("import.report-too-large", await answer.CodeOfAsync());
     }
@@ -89,7 +88,7 @@ public sealed class ListOrderTests(VulnCenterHost host) : IClassFixture<VulnCent
     private static byte[] Compressed(byte[] report, string compression)
     {
         using var buffer = new MemoryStream();
-        using (Stream stream = compression == "gzip" ? new GZipStream(buffer, CompressionLevel.Fastest, leaveOpen: true) : new CompressionStream(buffer, leaveOpen: true))
+        using (Stream stream = compression == "gzip" ? new GZipStream(buffer, CompressionLevel.Optimal, leaveOpen: true) : new CompressionStream(buffer, leaveOpen: true))
         {
             stream.Write(report);
         }

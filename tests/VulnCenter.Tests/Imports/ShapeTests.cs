@@ -1,4 +1,3 @@
-using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
 using Wave16.VulnCenter.Contracts;
@@ -59,7 +58,7 @@ public sealed class ShapeTests(VulnCenterHost host) : IClassFixture<VulnCenterHo
             ["/findings/1 Severe 2", "/findings/2 blocker 1", "/findings/4 unheard of 1"],
             (result.Warnings ?? []).OrderBy(warning => warning.Pointer, StringComparer.Ordinal).Select(warning => $"{warning.Pointer} {warning.Value} {warning.Count}"));
         Assert.All(result.Warnings ?? [], warning => Assert.Equal("severity.unmapped", warning.Code));
-        Assert.Equal(Severity.High, (await client.FindingsAsync()).Items.Single(finding => finding.Title == "HIGH ").Severity);
+        Assert.Equal(Severity.High, (await client.FindingsAsync()).Items.Single(finding => finding.Title == "HIGH").Severity);
     }
 
     [Theory]

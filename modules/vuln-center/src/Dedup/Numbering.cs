@@ -4,12 +4,13 @@ using Wave16.VulnCenter.Imports;
 
 namespace Wave16.VulnCenter.Dedup;
 
-/// <summary>A place that a finding is known by.</summary>
-internal sealed record HeldPlace<TFinding>(TFinding Finding, int Number, Place Place) where TFinding : class;
+/// <summary>A place that a finding is known by. Findings that somebody told apart may have a number in common, and differ by their keys.</summary>
+internal sealed record HeldPlace<TFinding>(TFinding Finding, string Key, int Number, Place Place) where TFinding : class;
 
 /// <summary>A place that the report shows, by the number it has there.</summary>
 /// <param name="Better">The finding that a better key of it is known by; null when there is none.</param>
-internal sealed record ShownPlace<TFinding>(int Number, Place Place, TFinding? Better) where TFinding : class;
+/// <param name="Before">Where findings were told apart: the number that the same bytes had when they came before.</param>
+internal sealed record ShownPlace<TFinding>(string Key, int Number, Place Place, TFinding? Better, int? Before = null) where TFinding : class;
 
 /// <summary>
 /// Results that only their number tells apart are numbered in the order of the report, which one more or one less of them
@@ -23,20 +24,37 @@ internal static class Numbering
     {
         // Of a finding that has several numbers only one place is known: whoever has one of them keeps it.
         var several = held.CountBy(place => place.Finding).Where(count => count.Value > 1).Select(count => count.Key).ToHashSet();
+        var kept = held.Where(place => several.Contains(place.Finding)).Select(place => place.Number).ToHashSet();
+        var ofFinding = held.Index().Where(place => !several.Contains(place.Item.Finding)).ToDictionary(place => place.Item.Finding, place => place.Index);
+        var ofKey = held.Index().ToDictionary(place => place.Item.Key, place => place.Index, StringComparer.Ordinal);
+        var ofNumber = held.Index().ToLookup(place => place.Item.Number, place => place.Index);
         Dictionary<int, int> numbers = [];
         HashSet<int> taken = [];
         for (var i = 0; i < shown.Count; i++)
         {
-            var known = shown[i].Better is { } better && !several.Contains(better)
-                ? held.FirstOrDefault(place => place.Finding.Equals(better))
-                : held.FirstOrDefault(place => place.Number == shown[i].Number && several.Contains(place.Finding));
-            if (known is not null && taken.Add(known.Number))
+            if (shown[i].Before is { } before)
             {
-                numbers[i] = known.Number;
+                numbers[i] = before;
+                taken.UnionWith(ofNumber[before]);
+            }
+            else if (shown[i].Better is { } better && !several.Contains(better))
+            {
+                if (ofFinding.TryGetValue(better, out var known) && taken.Add(known))
+                {
+                    numbers[i] = held[known].Number;
+                }
+            }
+            else if (kept.Contains(shown[i].Number))
+            {
+                numbers[i] = shown[i].Number;
+                if (ofKey.TryGetValue(shown[i].Key, out var same))
+                {
+                    taken.Add(same);
+                }
             }
         }
 
-        var free = held.Where(place => !taken.Contains(place.Number) && !several.Contains(place.Finding)).ToList();
+        var free = held.Index().Where(place => !taken.Contains(place.Index) && !several.Contains(place.Item.Finding)).Select(place => place.Item).ToList();
         var open = Enumerable.Range(0, shown.Count).Where(i => !numbers.ContainsKey(i) && shown[i].Better is null).ToList();
         foreach (var (i, pair) in open.Zip(Pairing.Pair([.. free.Select(place => place.Place)], [.. open.Select(i => shown[i].Place)])))
         {
@@ -47,11 +65,13 @@ internal static class Numbering
         }
 
         var used = held.Select(place => place.Number).Concat(numbers.Values).ToHashSet();
+        var next = 0;
         foreach (var i in Enumerable.Range(0, shown.Count).Where(i => !numbers.ContainsKey(i)).OrderBy(i => shown[i].Number).ToList())
         {
-            var next = used.Contains(shown[i].Number) ? Enumerable.Range(0, int.MaxValue).First(number => !used.Contains(number)) : shown[i].Number;
-            numbers[i] = next;
-            used.Add(next);
+            for (numbers[i] = shown[i].Number; !used.Add(numbers[i]); numbers[i] = next++)
+            {
+                // Taken: the least number that is not.
+            }
         }
 
         return [.. Enumerable.Range(0, shown.Count).Select(i => numbers[i])];
@@ -86,7 +106,8 @@ internal static class Numbering
 
     /// <summary>
     /// The places of families that have several of them, in the report and among the findings, family by family. $1 import,
-    /// $2 service, $3 source, $4 tenant, $5 whether tools' fingerprints or all other keys. Uses finding_key_family.
+    /// $2 service, $3 source, $4 tenant, $5 whether tools' fingerprints or all other keys, $6 whether findings of it were told apart: then
+    /// what was shown before has the number it had, for the key with that number may have been refined. Uses finding_key_family.
     /// </summary>
     private const string Places = """
         with unit as (
@@ -106,12 +127,20 @@ internal static class Numbering
                encode(sha256(convert_to(s.title || '|' || coalesce(s.url, '') || '|' || coalesce(s.detail ->> 'description', ''), 'UTF8')), 'hex') as label, true as is_live,
                (select k.finding from unnest(s.keys[1:u.ord::int - 1]) with ordinality as b(key, ord)
                 join vuln_center.finding_key k on k.tenant = $4 and k.service = $2 and k.source = $3 and k.key = b.key
-                order by b.ord limit 1) as finding
+                order by b.ord limit 1) as finding,
+               case when $6 then (
+                 select h.number from held h
+                 join vuln_center.observation o on o.tenant = $4 and o.finding = h.finding and o.payload_hash = s.payload_hash and not o.moved
+                 join vuln_center.finding f on f.tenant = $4 and f.id = h.finding
+                 left join vuln_center.finding_seen q on q.tenant = $4 and q.finding = h.finding
+                 where h.family = u.family
+                 order by q.at desc nulls last, f.line is not distinct from s.line desc,
+                          h.number = coalesce((o.identity ->> 'occurrence')::int, 0) desc, h.finding, h.number limit 1) end as before
         from unit u join vuln_center.staged s on s.ctid = u.place
         where u.family in (select family from several)
         union all
         select h.family, true, h.key, h.number, f.line, (f.detail ->> 'column')::int, f.code_scope,
-               encode(sha256(convert_to(f.title || '|' || coalesce(f.url, '') || '|' || coalesce(f.detail ->> 'description', ''), 'UTF8')), 'hex'), f.status in (1, 2), h.finding
+               encode(sha256(convert_to(f.title || '|' || coalesce(f.url, '') || '|' || coalesce(f.detail ->> 'description', ''), 'UTF8')), 'hex'), f.status in (1, 2), h.finding, null
         from held h join vuln_center.finding f on f.tenant = $4 and f.id = h.finding
         where h.family in (select family from several)
         order by 1, 2, 4
@@ -119,14 +148,14 @@ internal static class Numbering
 
     /// <summary>Numbers that keys of the report have to have instead of those they have.</summary>
     public static async Task<IReadOnlyDictionary<Sha256Digest, int>> ChangesAsync(
-        NpgsqlConnection connection, SourceScope scope, Guid import, bool fingerprints, CancellationToken cancellation)
+        NpgsqlConnection connection, SourceScope scope, Guid import, bool isSplit, bool fingerprints, CancellationToken cancellation)
     {
         Dictionary<Sha256Digest, int> changes = [];
         List<HeldPlace<string>> held = [];
         List<ShownPlace<string>> shown = [];
         List<Sha256Digest> keys = [];
         byte[] family = [];
-        await using var command = connection.Statement(Places, import, scope.Service, scope.Source, scope.Tenant, fingerprints);
+        await using var command = connection.Statement(Places, import, scope.Service, scope.Source, scope.Tenant, fingerprints, isSplit);
         await using var row = await command.ExecuteReaderAsync(cancellation);
         while (await row.ReadAsync(cancellation))
         {
@@ -140,15 +169,16 @@ internal static class Numbering
             var place = new Place(
                 row.IsDBNull(4) ? null : row.GetInt32(4), row.IsDBNull(5) ? null : row.GetInt32(5),
                 row.IsDBNull(6) ? null : Convert.ToHexString(row.GetFieldValue<byte[]>(6)), row.GetString(7), row.GetBoolean(8));
+            var key = new Sha256Digest(row.GetFieldValue<byte[]>(2));
             var finding = row.IsDBNull(9) ? null : row.GetGuid(9).ToString("N");
             if (row.GetBoolean(1))
             {
-                held.Add(new HeldPlace<string>(finding ?? "", row.GetInt32(3), place));
+                held.Add(new HeldPlace<string>(finding ?? "", key.ToString(), row.GetInt32(3), place));
             }
             else
             {
-                shown.Add(new ShownPlace<string>(row.GetInt32(3), place, finding));
-                keys.Add(new Sha256Digest(row.GetFieldValue<byte[]>(2)));
+                shown.Add(new ShownPlace<string>(key.ToString(), row.GetInt32(3), place, finding, row.IsDBNull(10) ? null : row.GetInt32(10)));
+                keys.Add(key);
             }
         }
 

@@ -68,7 +68,7 @@ internal sealed class Refinements
             }
 
             KeyField[] added = [.. attributes.Select(name => new KeyField(FieldPrefix + name, ValueOf(trait, name)))];
-            key = key with { Hash = Hash(key.Hash, added), Family = null, Fields = [.. key.Fields.Where(field => !added.Any(other => other.Name == field.Name)), .. added] };
+            key = key with { Hash = Hash(key.Hash, added), Fields = [.. key.Fields.Where(field => !added.Any(other => other.Name == field.Name)), .. added] };
         }
 
         return key;
