@@ -59,7 +59,7 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
         // Fingerprints first: what they recognise is not to be recognised by its place.
         foreach (var fingerprints in (bool[])[true, false])
         {
-            if (await Numbering.ChangesAsync(connection, scope, import, recognition.IsSplit, fingerprints, cancellation) is { Count: > 0 } numbers)
+            if (await Numbering.ChangesAsync(connection, scope, import, recognition, fingerprints, cancellation) is { Count: > 0 } numbers)
             {
                 await RestageAsync(connection, scope, import, recognition, numbers.Keys.ToList(), numbers, cancellation);
             }

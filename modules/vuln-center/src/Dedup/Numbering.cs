@@ -128,19 +128,20 @@ internal static class Numbering
                (select k.finding from unnest(s.keys[1:u.ord::int - 1]) with ordinality as b(key, ord)
                 join vuln_center.finding_key k on k.tenant = $4 and k.service = $2 and k.source = $3 and k.key = b.key
                 order by b.ord limit 1) as finding,
-               case when $6 then (
-                 select h.number from held h
-                 join vuln_center.observation o on o.tenant = $4 and o.finding = h.finding and o.payload_hash = s.payload_hash and not o.moved
-                 join vuln_center.finding f on f.tenant = $4 and f.id = h.finding
-                 left join vuln_center.finding_seen q on q.tenant = $4 and q.finding = h.finding
-                 where h.family = u.family
-                 order by q.at desc nulls last, f.line is not distinct from s.line desc,
-                          h.number = coalesce((o.identity ->> 'occurrence')::int, 0) desc, h.finding, h.number limit 1) end as before
+               case when $6 then s.identity::text end as identity, s.payload_hash, known.numbers, known.keys
         from unit u join vuln_center.staged s on s.ctid = u.place
+        left join lateral (
+          select array_agg(h.number order by q.at desc nulls last, f.line is not distinct from s.line desc, h.number, h.key) as numbers,
+                 array_agg(h.key order by q.at desc nulls last, f.line is not distinct from s.line desc, h.number, h.key) as keys
+          from held h
+          join vuln_center.finding f on f.tenant = $4 and f.id = h.finding
+          left join vuln_center.finding_seen q on q.tenant = $4 and q.finding = h.finding
+          where h.family = u.family
+            and exists (select from vuln_center.observation o where o.tenant = $4 and o.finding = h.finding and o.payload_hash = s.payload_hash and not o.moved)) known on $6
         where u.family in (select family from several)
         union all
         select h.family, true, h.key, h.number, f.line, (f.detail ->> 'column')::int, f.code_scope,
-               encode(sha256(convert_to(f.title || '|' || coalesce(f.url, '') || '|' || coalesce(f.detail ->> 'description', ''), 'UTF8')), 'hex'), f.status in (1, 2), h.finding, null
+               encode(sha256(convert_to(f.title || '|' || coalesce(f.url, '') || '|' || coalesce(f.detail ->> 'description', ''), 'UTF8')), 'hex'), f.status in (1, 2), h.finding, null, null, null, null
         from held h join vuln_center.finding f on f.tenant = $4 and f.id = h.finding
         where h.family in (select family from several)
         order by 1, 2, 4
@@ -148,14 +149,14 @@ internal static class Numbering
 
     /// <summary>Numbers that keys of the report have to have instead of those they have.</summary>
     public static async Task<IReadOnlyDictionary<Sha256Digest, int>> ChangesAsync(
-        NpgsqlConnection connection, SourceScope scope, Guid import, bool isSplit, bool fingerprints, CancellationToken cancellation)
+        NpgsqlConnection connection, SourceScope scope, Guid import, Recognition recognition, bool fingerprints, CancellationToken cancellation)
     {
         Dictionary<Sha256Digest, int> changes = [];
         List<HeldPlace<string>> held = [];
         List<ShownPlace<string>> shown = [];
         List<Sha256Digest> keys = [];
         byte[] family = [];
-        await using var command = connection.Statement(Places, import, scope.Service, scope.Source, scope.Tenant, fingerprints, isSplit);
+        await using var command = connection.Statement(Places, import, scope.Service, scope.Source, scope.Tenant, fingerprints, recognition.IsSplit);
         await using var row = await command.ExecuteReaderAsync(cancellation);
         while (await row.ReadAsync(cancellation))
         {
@@ -177,13 +178,35 @@ internal static class Numbering
             }
             else
             {
-                shown.Add(new ShownPlace<string>(key.ToString(), row.GetInt32(3), place, finding, row.IsDBNull(10) ? null : row.GetInt32(10)));
+                shown.Add(new ShownPlace<string>(key.ToString(), row.GetInt32(3), place, finding, Before(key)));
                 keys.Add(key);
             }
         }
 
         End();
         return changes;
+
+        // The first number that makes of the result the key by which a finding is known that has shown it.
+        int? Before(Sha256Digest key)
+        {
+            if (row.IsDBNull(10) || row.IsDBNull(12))
+            {
+                return null;
+            }
+
+            var trait = new Trait(Identities.Read(row.GetString(10)), new Sha256Digest(row.GetFieldValue<byte[]>(11)));
+            var keysNow = recognition.Refinements.KeysOf(trait, recognition.Rules);
+            foreach (var (number, known) in row.GetFieldValue<int[]>(12).Zip(row.GetFieldValue<byte[][]>(13)))
+            {
+                var then = trait with { Identity = With(trait.Identity, keysNow, new Dictionary<Sha256Digest, int> { [key] = number }) };
+                if (recognition.Refinements.KeysOf(then, recognition.Rules).Any(made => made.Hash == new Sha256Digest(known)))
+                {
+                    return number;
+                }
+            }
+
+            return null;
+        }
 
         void End()
         {
