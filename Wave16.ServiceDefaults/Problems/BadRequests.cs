@@ -105,7 +105,7 @@ internal static partial class BadRequests
     private static string Escape(string name) =>
         name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal);
 
-    [GeneratedRegex(@"could not be converted to (System\.Nullable`1\[)?(?<type>Wave16\.[\w.+]+)", Plain, matchTimeoutMilliseconds: 100)]
+    [GeneratedRegex(@"could not be converted to (System\.Nullable`1\[)?(?<type>Wave16\.[\w.+]*\w)", Plain, matchTimeoutMilliseconds: 100)]
     private static partial Regex Unconvertible();
 
     private const RegexOptions Plain = RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture;

@@ -30,7 +30,8 @@ public sealed class SplitPropertyTests(VulnCenterHost host) : IClassFixture<Vuln
         List<(Guid Finding, Guid Other, string Stayed, string Left)> apart = [];
         for (var step = 0; step < 5; step++)
         {
-            List<ModelResult> report = [.. Enumerable.Range(0, random.Next(2, 9)).Select(_ => ModelResult.Random(random))];
+            // No places that only a number tells apart: what an order that changed before a split does to their numbers is not promised (docs/dedup.md).
+            List<ModelResult> report = [.. Enumerable.Range(0, random.Next(2, 9)).Select(_ => ModelResult.Random(random)).DistinctBy(result => (result.Rule, result.Path))];
             var scope = random.Next(2) == 0 ? "&scope=complete" : "";
             var first = await client.ImportAsync("generic", Service, ModelResult.Report(report), scope);
             Assert.Equal((report.Count, report.Count), (first.Observations, first.New + first.Matched + first.Reopened));

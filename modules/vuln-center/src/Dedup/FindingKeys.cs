@@ -56,8 +56,9 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
             await RestageAsync(connection, scope, import, recognition, recognition.Refinements.Keys, NoNumbers, cancellation);
         }
 
-        // Fingerprints first: what they recognise is not to be recognised by its place.
-        foreach (var fingerprints in (bool[])[true, false])
+        // Fingerprints first: what they recognise is not to be recognised by its place. What somebody told apart is known by keys that
+        // were made of its numbers, so where that was done they stay as the report has them.
+        foreach (var fingerprints in recognition.IsSplit ? (bool[])[] : [true, false])
         {
             if (await Numbering.ChangesAsync(connection, scope, import, recognition, fingerprints, cancellation) is { Count: > 0 } numbers)
             {
