@@ -73,17 +73,9 @@ internal static partial class BadRequests
         var reason = json.Message == Rfc3339Time.Expected ? Rfc3339Time.Expected
             : json.Message.Contains("doesn't allow null values", StringComparison.Ordinal) ? "must not be null"
             : json.Message.StartsWith("Duplicate property", StringComparison.Ordinal) ? "is given twice"
-            : Choices(json.Message) is { } choices ? $"must be one of {choices}"
             : "has a value that is not accepted here";
         return (ProblemCodes.Invalid, $"The body has a value that is not accepted{at}.", [new FieldError(pointer, reason)]);
     }
-
-    /// <summary>The names of the enum that the serializer could not read a value of, as they travel; null where it was none of ours.</summary>
-    private static string? Choices(string message) =>
-        Unconvertible().Match(message) is { Success: true } target
-        && AppDomain.CurrentDomain.GetAssemblies().Select(assembly => assembly.GetType(target.Groups["type"].Value)).FirstOrDefault(type => type is not null) is { IsEnum: true } type
-            ? string.Join(", ", Enum.GetNames(type).Select(JsonNamingPolicy.KebabCaseLower.ConvertName))
-            : null;
 
     /// <summary>From the serializer's path (<c>$.findings[3]['odd name']</c>) to RFC 6901 (<c>/findings/3/odd name</c>).</summary>
     internal static string ToPointer(string? path)
@@ -104,9 +96,6 @@ internal static partial class BadRequests
 
     private static string Escape(string name) =>
         name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal);
-
-    [GeneratedRegex(@"could not be converted to (System\.Nullable`1\[)?(?<type>Wave16\.[\w.+]*\w)", Plain, matchTimeoutMilliseconds: 100)]
-    private static partial Regex Unconvertible();
 
     private const RegexOptions Plain = RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture;
 
