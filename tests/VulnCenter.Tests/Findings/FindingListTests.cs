@@ -67,7 +67,15 @@ public sealed class FindingListTests(VulnCenterHost host) : IClassFixture<VulnCe
         await using var module = await host.StartModuleAsync(
             services => services.AddSingleton(new PageEffort
             {
-                FewMatches = few, FewToSkim = few, GatherAtMost = gather, SortAtMost = gather, WalkAtMost = walk, SkimAtMost = walk, Sample = Math.Min(walk, 10), ShortPage = 20, ScoresAtMost = walk,
+                FewMatches = few,
+                FewToSkim = few,
+                GatherAtMost = gather,
+                SortAtMost = gather,
+                WalkAtMost = walk,
+                SkimAtMost = walk,
+                Sample = Math.Min(walk, 10),
+                ShortPage = 20,
+                ScoresAtMost = walk,
             }));
         using var client = await module.ClientAsync(tenant, TestContext.Current.CancellationToken, "operator");
 

@@ -3,7 +3,6 @@ using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
 using Npgsql;
-using Wave16.Testing;
 
 namespace Wave16.VulnCenter.Tests.Reporting;
 

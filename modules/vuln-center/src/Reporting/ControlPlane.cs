@@ -10,7 +10,8 @@ internal sealed class ControlPlane(IHttpClientFactory clients)
     public async Task<HttpResponseMessage> PutAsync(string tenant, string source, HttpContent content, CancellationToken cancellation)
     {
         using var request = new HttpRequestMessage(
-            HttpMethod.Put, new Uri($"tenants/{Uri.EscapeDataString(tenant)}/exports/{Uri.EscapeDataString(source)}", UriKind.Relative)) { Content = content };
+            HttpMethod.Put, new Uri($"tenants/{Uri.EscapeDataString(tenant)}/exports/{Uri.EscapeDataString(source)}", UriKind.Relative))
+        { Content = content };
         request.BoundByCaller();
         using var http = clients.CreateClient(Name);
         return await http.SendAsync(request, cancellation);
