@@ -42,6 +42,9 @@ internal sealed class History(VulnCenterHost host, HttpClient client, string ten
 
         public HashSet<string> Payloads { get; } = [];
 
+        /// <summary>What it was shown as, but for what changes.</summary>
+        public HashSet<(string Package, string Rule, string Folder)> Looks { get; } = [];
+
         /// <summary>As it was shown after the step before.</summary>
         public string Path { get; set; } = "";
     }
@@ -49,6 +52,9 @@ internal sealed class History(VulnCenterHost host, HttpClient client, string ten
     private readonly Dictionary<Guid, Known> _findings = [];
     private readonly List<(Guid Finding, Guid Other, string Stayed, string Left)> _apart = [];
     private readonly GroupModel _groups = new();
+
+    /// <summary>Sources whose rules were ever changed.</summary>
+    private readonly HashSet<string> _changed = [];
 
     /// <summary>Results that were shown under the rules in force, and the finding they belong to.</summary>
     private readonly Dictionary<(string Source, string Payload), Guid> _recognised = [];
@@ -105,6 +111,7 @@ internal sealed class History(VulnCenterHost host, HttpClient client, string ten
 
             Assert.Equal(source, known.Source);
             known.Payloads.Add(raw.Payload);
+            known.Looks.Add(raw.Looks);
             if (shown.Add(finding) && known.Status == FindingStatus.Fixed)
             {
                 known.Status = FindingStatus.Open;
@@ -112,11 +119,16 @@ internal sealed class History(VulnCenterHost host, HttpClient client, string ten
             }
         }
 
-        foreach (var (_, gone) in _findings.Where(known => report.IsComplete && !shown.Contains(known.Key) && known.Value.Source == source && known.Value.Status == FindingStatus.Open
+        foreach (var (id, gone) in _findings.Where(known => report.IsComplete && !shown.Contains(known.Key) && known.Value.Source == source && known.Value.Status == FindingStatus.Open
             && (report.Folder is null || known.Value.Path.StartsWith($"{report.Folder}/", StringComparison.Ordinal))))
         {
-            gone.Status = FindingStatus.Fixed;
-            closed++;
+            // Other rules may have given its keys to another finding: then it is still there while the report shows what it was seen as.
+            var mayBeAnothers = _changed.Contains(source) && report.Results.Any(raw => gone.Looks.Contains(raw.Looks));
+            if (!mayBeAnothers || (await client.FindingAsync(id)).Finding.Status == FindingStatus.Fixed)
+            {
+                gone.Status = FindingStatus.Fixed;
+                closed++;
+            }
         }
 
         Assert.Equal((created, reopened, closed), (result.New, result.Reopened, result.FindingsFixed));
@@ -156,6 +168,7 @@ internal sealed class History(VulnCenterHost host, HttpClient client, string ten
         Assert.DoesNotContain(split, _findings.Keys);
         finding.Payloads.Remove(leaving);
         _findings[split] = new Known(finding.Source) { Status = finding.Status, Payloads = { leaving } };
+        _findings[split].Looks.UnionWith(finding.Looks);
         _apart.AddRange(finding.Payloads.Select(stayed => (id, split, stayed, leaving)));
         _groups.Separate(id, split);
         if (_recognised.TryGetValue((finding.Source, leaving), out var holder) && holder == id)
@@ -178,6 +191,7 @@ internal sealed class History(VulnCenterHost host, HttpClient client, string ten
             return false;
         }
 
+        _changed.Add(source);
         foreach (var shown in _recognised.Keys.Where(shown => shown.Source == source).ToList())
         {
             _recognised.Remove(shown);

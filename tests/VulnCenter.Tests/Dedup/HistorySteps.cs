@@ -15,6 +15,8 @@ internal sealed record HistoryResult(string Package, string Rule, string? Alias,
         $",\"identifiers\":[\"{Rule}\"{(Alias is null || Alias == Rule ? "" : $",\"{Alias}\"")}]",
         $",\"component\":{{\"name\":\"{Package}\",\"version\":\"{Version}\",\"purl\":\"pkg:npm/{Package}@{Version}\"}},\"manifest\":\"{Path}\",\"location\":{{\"path\":\"{Path}\"}}", "}");
 
+    public (string Package, string Rule, string Folder) Looks => (Package, Rule, Folder);
+
     public string Payload => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Json)));
 }
 

@@ -137,6 +137,27 @@ public sealed class PlaceTests(VulnCenterHost host) : IClassFixture<VulnCenterHo
         Assert.Equal("10 fixed suppressed, 50 open", await SeenAsync(client));
     }
 
+    [Fact]
+    public async Task Where_findings_were_told_apart_a_suppression_stays_on_its_line_too()
+    {
+        const string tenant = "place-apart";
+        using var client = await host.OperatorAsync(tenant);
+        await client.ImportAsync("semgrep", Service, Semgrep(10, 50, 90), "&scope=complete");
+        await client.ImportAsync("semgrep", Service, Semgrep(10, 52, 92), "&scope=complete");
+        var moved = (await client.FindingsAsync()).Items.Single(finding => finding.Location?.Line == 92);
+        await client.UnmergeAsync(moved.Id, identity => identity.Line == 92);
+        await client.ImportAsync("semgrep", Service, Semgrep(10, 52, 92), "&scope=complete");
+        await SuppressAsync(client, 52);
+
+        var result = await client.ImportAsync("semgrep", Service, Semgrep(5, 10, 52, 92), "&scope=complete");
+
+        Assert.Equal((1L, 3L, 0L), (result.New, result.Matched, result.Reopened));
+        Assert.Equal("5 open, 10 open, 52 open suppressed, 90 fixed, 92 open", await SeenAsync(client));
+        await AgainChangesNothingAsync(client, tenant, Semgrep(5, 10, 52, 92));
+        await client.ImportAsync("semgrep", Service, Semgrep(10, 52), "&scope=complete");
+        Assert.Equal("5 fixed, 10 open, 52 open suppressed, 90 fixed, 92 fixed", await SeenAsync(client));
+    }
+
     private async Task AgainChangesNothingAsync(HttpClient client, string tenant, byte[] report)
     {
         var state = await host.ScalarAsync<string>(ImportTests.State, tenant);

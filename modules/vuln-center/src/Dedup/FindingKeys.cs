@@ -56,11 +56,16 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
             await RestageAsync(connection, scope, import, recognition, recognition.Refinements.Keys, NoNumbers, cancellation);
         }
 
-        // Fingerprints first: what they recognise is not to be recognised by its place. What somebody told apart is known by keys that
-        // were made of its numbers, so where that was done they stay as the report has them.
-        foreach (var fingerprints in recognition.IsSplit ? (bool[])[] : [true, false])
+        await connection.ExecuteAsync("create temp table if not exists recalled (observation uuid, keys bytea[]) on commit drop; truncate recalled", cancellation);
+        if (recognition.IsSplit)
         {
-            if (await Numbering.ChangesAsync(connection, scope, import, recognition, fingerprints, cancellation) is { Count: > 0 } numbers)
+            await RecallAsync(connection, scope, import, recognition, cancellation);
+        }
+
+        // Fingerprints first: what they recognise is not to be recognised by its place.
+        foreach (var fingerprints in (bool[])[true, false])
+        {
+            if (await Numbering.ChangesAsync(connection, scope, import, fingerprints, cancellation) is { Count: > 0 } numbers)
             {
                 await RestageAsync(connection, scope, import, recognition, numbers.Keys.ToList(), numbers, cancellation);
             }
@@ -155,39 +160,67 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
 
     /// <summary>Makes the keys of staged results anew from their identities.</summary>
     /// <param name="having">Only results that have one of these; null: all.</param>
-    /// <param name="numbers">Numbers that keys are to have.</param>
-    private static async Task RestageAsync(
+    /// <param name="numbers">Numbers that keys are to have, but for results that were recalled.</param>
+    private static Task RestageAsync(
         NpgsqlConnection connection, SourceScope scope, Guid import, Recognition recognition, IReadOnlyCollection<Sha256Digest>? having,
         IReadOnlyDictionary<Sha256Digest, int> numbers, CancellationToken cancellation)
+    {
+        var any = having?.Select(key => key.ToBytes()).ToArray();
+        var rows = connection.BatchesAsync(
+            "staged_results",
+            $"""
+            select s.observation, s.identity, s.payload_hash from vuln_center.staged s
+            where s.import = $1 and s.service = $2 and s.source = $3 and s.identity is not null
+              {(any is null ? "" : "and s.ctid in (select h.ctid from vuln_center.staged h, unnest(h.keys) as u(key) where h.import = $1 and u.key in (select unnest($4::bytea[])))")}
+              {(numbers.Count == 0 ? "" : "and s.observation not in (select observation from recalled)")}
+            """, ReadTrait, cancellation, any is null ? [import, scope.Service, scope.Source] : [import, scope.Service, scope.Source, any]);
+        return RestageAsync(
+            connection, scope, import, recognition, rows,
+            row => numbers.Count == 0
+                ? row.Trait
+                : row.Trait with { Identity = Numbering.With(row.Trait.Identity, recognition.Refinements.KeysOf(row.Trait, recognition.Rules), numbers) },
+            row => row.Observation, cancellation);
+    }
+
+    private static async Task RecallAsync(NpgsqlConnection connection, SourceScope scope, Guid import, Recognition recognition, CancellationToken cancellation)
+    {
+        await connection.ExecuteAsync("insert into recalled (observation, keys) select observation, keys from vuln_center.staged where import = $1 and service = $2 and source = $3", cancellation, import, scope.Service, scope.Source);
+        var recollection = new Recollection(recognition);
+        var rows = connection.BatchesAsync(
+            "known_results", Recollection.Results,
+            row => (Known: ReadTrait(row), Finding: row.GetGuid(3), Before: Identities.Read(row.GetString(4))),
+            cancellation, import, scope.Service, scope.Source, scope.Tenant);
+        await RestageAsync(
+            connection, scope, import, recognition, rows,
+            row => recollection.Recall(row.Known.Trait.Identity, row.Finding, row.Before) is { } identity ? row.Known.Trait with { Identity = identity } : null,
+            row => row.Known.Observation, cancellation);
+        await connection.ExecuteAsync("delete from recalled where observation not in (select observation from restaged)", cancellation);
+    }
+
+    /// <param name="now">What a result is now; null: as it was.</param>
+    private static async Task RestageAsync<TRow>(
+        NpgsqlConnection connection, SourceScope scope, Guid import, Recognition recognition, IAsyncEnumerable<IReadOnlyList<TRow>> batches,
+        Func<TRow, Trait?> now, Func<TRow, Guid> observationOf, CancellationToken cancellation)
     {
         await connection.ExecuteAsync("""
             create temp table if not exists restaged (
               observation uuid, identity jsonb, keys bytea[], key_kinds text[], key_fields jsonb, contents bytea[], families bytea[], numbers int[]) on commit drop;
             truncate restaged
             """, cancellation);
-        var any = having?.Select(key => key.ToBytes()).ToArray();
-        await foreach (var rows in connection.BatchesAsync(
-            "staged_results",
-            $"""
-            select s.observation, s.identity, s.payload_hash from vuln_center.staged s
-            where s.import = $1 and s.service = $2 and s.source = $3 and s.identity is not null
-              {(any is null ? "" : "and s.ctid in (select h.ctid from vuln_center.staged h, unnest(h.keys) as u(key) where h.import = $1 and u.key in (select unnest($4::bytea[])))")}
-            """, ReadTrait, cancellation, any is null ? [import, scope.Service, scope.Source] : [import, scope.Service, scope.Source, any]))
+        await foreach (var rows in batches)
         {
             await using var copy = await connection.BeginBinaryImportAsync(
                 "copy restaged (observation, identity, keys, key_kinds, key_fields, contents, families, numbers) from stdin (format binary)", cancellation);
-            foreach (var (observation, known) in rows)
+            foreach (var row in rows)
             {
-                var trait = known;
-                var keys = recognition.Refinements.KeysOf(trait, recognition.Rules);
-                if (numbers.Count > 0)
+                if (now(row) is not { } trait)
                 {
-                    trait = trait with { Identity = Numbering.With(trait.Identity, keys, numbers) };
-                    keys = recognition.Refinements.KeysOf(trait, recognition.Rules);
+                    continue;
                 }
 
+                var keys = recognition.Refinements.KeysOf(trait, recognition.Rules);
                 await copy.StartRowAsync(cancellation);
-                await copy.WriteAsync(observation, NpgsqlDbType.Uuid, cancellation);
+                await copy.WriteAsync(observationOf(row), NpgsqlDbType.Uuid, cancellation);
                 await copy.WriteAsync(Identities.Write(trait.Identity), NpgsqlDbType.Jsonb, cancellation);
                 await copy.WriteAsync(keys.Select(key => key.Hash.ToBytes()).ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Bytea, cancellation);
                 await copy.WriteAsync(keys.Select(StagedResult.KindOf).ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Text, cancellation);
@@ -201,7 +234,7 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
         }
 
         await connection.ExecuteAsync("""
-            update vuln_center.staged s 
+            update vuln_center.staged s
             set identity = r.identity, keys = r.keys, key_kinds = r.key_kinds, key_fields = r.key_fields, contents = r.contents, families = r.families, numbers = r.numbers
             from restaged r where s.import = $1 and s.service = $2 and s.source = $3 and s.observation = r.observation
             """, cancellation, import, scope.Service, scope.Source);
@@ -217,9 +250,9 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
     {
         var pairs = await Separations.PairsAsync(connection, scope, cancellation);
         var findings = pairs.SelectMany(pair => (Guid[])[pair.Finding, pair.Other]).Distinct().ToArray();
-        var holders = (await connection.ListAsync(
-            "select key, finding from vuln_center.finding_key where tenant = $1 and finding = any ($2)",
-            row => (new Sha256Digest(row.GetFieldValue<byte[]>(0)), row.GetGuid(1)), cancellation, scope.Tenant, findings)).ToDictionary();
+        var holders = (await connection.ListAsync("""
+            select key, finding from vuln_center.finding_key where tenant = $1 and finding = any ($2)
+            """, ReadHolder, cancellation, scope.Tenant, findings)).ToDictionary();
         var rows = await connection.ListAsync(
             """
             select observation, identity, payload_hash from vuln_center.staged
@@ -228,6 +261,14 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
         if (rows.Count == 0)
         {
             return [];
+        }
+
+        foreach (var (key, finding) in await connection.ListAsync("""
+            select key, finding from vuln_center.finding_key where tenant = $1 and service = $2 and source = $3 and key = any ($4)
+            """, ReadHolder, cancellation, scope.Tenant, scope.Service, scope.Source,
+            rows.SelectMany(row => recognition.Refinements.KeysOf(row.Trait, recognition.Rules)).Select(key => key.Hash.ToBytes()).ToArray()))
+        {
+            holders[key] = finding;
         }
 
         var traits = await Separations.TraitsAsync(connection, scope.Tenant, findings, cancellation);
@@ -269,6 +310,8 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
             .Zip(recognition.Refinements.Refine(known.Keys, known.Trait))
             .Where(key => key.First.Hash != key.Second.Hash && (key.First.Ordinal == 0 || had(key.First.Hash)))
             .Select(key => key.Second)).DistinctBy(key => key.Hash)];
+
+    private static (Sha256Digest Key, Guid Finding) ReadHolder(NpgsqlDataReader row) => (new Sha256Digest(row.GetFieldValue<byte[]>(0)), row.GetGuid(1));
 
     private static (Guid Observation, Trait Trait) ReadTrait(NpgsqlDataReader row) =>
         (row.GetGuid(0), new Trait(Identities.Read(row.GetString(1)), new Sha256Digest(row.GetFieldValue<byte[]>(2))));

@@ -9,8 +9,9 @@ internal sealed record HeldPlace<TFinding>(TFinding Finding, string Key, int Num
 
 /// <summary>A place that the report shows, by the number it has there.</summary>
 /// <param name="Better">The finding that a better key of it is known by; null when there is none.</param>
-/// <param name="Before">Where findings were told apart: the number that the same bytes had when they came before.</param>
-internal sealed record ShownPlace<TFinding>(string Key, int Number, Place Place, TFinding? Better, int? Before = null) where TFinding : class;
+/// <param name="IsRecalled">Its number is the one it had before (<see cref="Recollection"/>).</param>
+/// <param name="Beside">The number that was recalled for what the report has in the same place; null when there is none.</param>
+internal sealed record ShownPlace<TFinding>(string Key, int Number, Place Place, TFinding? Better, bool IsRecalled = false, int? Beside = null) where TFinding : class;
 
 /// <summary>
 /// Results that only their number tells apart are numbered in the order of the report, which one more or one less of them
@@ -25,33 +26,31 @@ internal static class Numbering
         // Of a finding that has several numbers only one place is known: whoever has one of them keeps it.
         var several = held.CountBy(place => place.Finding).Where(count => count.Value > 1).Select(count => count.Key).ToHashSet();
         var kept = held.Where(place => several.Contains(place.Finding)).Select(place => place.Number).ToHashSet();
-        var ofFinding = held.Index().Where(place => !several.Contains(place.Item.Finding)).ToDictionary(place => place.Item.Finding, place => place.Index);
+        var ofFinding = held.Index().ToLookup(place => place.Item.Finding, place => place.Index);
         var ofKey = held.Index().ToDictionary(place => place.Item.Key, place => place.Index, StringComparer.Ordinal);
-        var ofNumber = held.Index().ToLookup(place => place.Item.Number, place => place.Index);
         Dictionary<int, int> numbers = [];
         HashSet<int> taken = [];
-        for (var i = 0; i < shown.Count; i++)
+        foreach (var (i, place) in shown.Index().Where(place => place.Item.IsRecalled))
         {
-            if (shown[i].Before is { } before)
+            Keep(i, place);
+        }
+
+        foreach (var (i, place) in shown.Index().Where(place => place.Item is { IsRecalled: false, Beside: not null }))
+        {
+            numbers[i] = place.Beside.GetValueOrDefault();
+        }
+
+        foreach (var (i, place) in shown.Index().Where(place => place.Item is { IsRecalled: false, Beside: null, Better: not null }))
+        {
+            foreach (var known in ofFinding[place.Better!].OrderBy(known => held[known].Number != place.Number).Where(taken.Add).Take(1))
             {
-                numbers[i] = before;
-                taken.UnionWith(ofNumber[before]);
+                numbers[i] = held[known].Number;
             }
-            else if (shown[i].Better is { } better && !several.Contains(better))
-            {
-                if (ofFinding.TryGetValue(better, out var known) && taken.Add(known))
-                {
-                    numbers[i] = held[known].Number;
-                }
-            }
-            else if (kept.Contains(shown[i].Number))
-            {
-                numbers[i] = shown[i].Number;
-                if (ofKey.TryGetValue(shown[i].Key, out var same))
-                {
-                    taken.Add(same);
-                }
-            }
+        }
+
+        foreach (var (i, place) in shown.Index().Where(place => place.Item is { IsRecalled: false, Beside: null, Better: null } && kept.Contains(place.Item.Number)))
+        {
+            Keep(i, place);
         }
 
         var free = held.Index().Where(place => !taken.Contains(place.Index) && !several.Contains(place.Item.Finding)).Select(place => place.Item).ToList();
@@ -75,6 +74,15 @@ internal static class Numbering
         }
 
         return [.. Enumerable.Range(0, shown.Count).Select(i => numbers[i])];
+
+        void Keep(int i, ShownPlace<TFinding> place)
+        {
+            numbers[i] = place.Number;
+            if (ofKey.TryGetValue(place.Key, out var same))
+            {
+                taken.Add(same);
+            }
+        }
     }
 
     /// <summary>An identity whose keys have other numbers; of several keys that are numbered alike the first decides.</summary>
@@ -106,57 +114,58 @@ internal static class Numbering
 
     /// <summary>
     /// The places of families that have several of them, in the report and among the findings, family by family. $1 import,
-    /// $2 service, $3 source, $4 tenant, $5 whether tools' fingerprints or all other keys, $6 whether findings of it were told apart: then
-    /// what was shown before has the number it had, for the key with that number may have been refined. Uses finding_key_family.
+    /// $2 service, $3 source, $4 tenant, $5 whether tools' fingerprints or all other keys. Uses finding_key_family.
     /// </summary>
     private const string Places = """
-        with unit as (
-          select distinct on (u.family, u.key) u.family, u.key, u.number, u.ord, s.ctid as place
-          from vuln_center.staged s, unnest(s.keys, s.key_kinds, s.families, s.numbers) with ordinality as u(key, kind, family, number, ord)
+        with result as (
+          select u.family, u.key, u.number, u.ord, s.ctid as place, s.ordinal, r.observation is not null as is_recalled, r.keys[u.ord] as reported
+          from vuln_center.staged s
+          left join recalled r using (observation)
+          cross join lateral unnest(s.keys, s.key_kinds, s.families, s.numbers) with ordinality as u(key, kind, family, number, ord)
           where s.import = $1 and s.service = $2 and s.source = $3 and u.family is not null and (u.kind like '%:%') = $5
-          order by u.family, u.key, s.ordinal
         ), held as (
-          select k.* from (select distinct family from unit) u
+          select k.* from (select distinct family from result) u
           cross join lateral (
             select family, key, number, finding from vuln_center.finding_key k
             where k.tenant = $4 and k.family = u.family and k.service = $2 and k.source = $3 offset 0) k
         ), several as (
-          select family from (select family, key from unit union select family, key from held) keys group by family having count(*) > 1
+          select family from (select family, key, is_recalled from result union select family, key, null from held) keys
+          group by family having count(distinct key) > 1 or count(distinct is_recalled) > 1
+        ), unit as (
+          select distinct on (r.family, r.key, r.is_recalled) r.family, r.key, r.number, r.is_recalled, r.place, better.finding
+          from result r
+          join vuln_center.staged s on s.ctid = r.place
+          left join lateral (
+            select k.finding from unnest(s.keys[1:r.ord::int - 1]) with ordinality as b(key, ord)
+            join vuln_center.finding_key k on k.tenant = $4 and k.service = $2 and k.source = $3 and k.key = b.key
+            order by b.ord limit 1) better on true
+          where r.family in (select family from several)
+          order by r.family, r.key, r.is_recalled, better.finding is not null, r.ordinal
         )
         select u.family, false as is_held, u.key, u.number, s.line, (s.detail ->> 'column')::int as place_column, s.code_scope,
-               encode(sha256(convert_to(s.title || '|' || coalesce(s.url, '') || '|' || coalesce(s.detail ->> 'description', ''), 'UTF8')), 'hex') as label, true as is_live,
-               (select k.finding from unnest(s.keys[1:u.ord::int - 1]) with ordinality as b(key, ord)
-                join vuln_center.finding_key k on k.tenant = $4 and k.service = $2 and k.source = $3 and k.key = b.key
-                order by b.ord limit 1) as finding,
-               case when $6 then s.identity::text end as identity, s.payload_hash, known.numbers, known.keys
+               encode(sha256(convert_to(s.title || '|' || coalesce(s.url, '') || '|' || coalesce(s.detail ->> 'description', ''), 'UTF8')), 'hex') as label,
+               true as is_live, u.finding, u.is_recalled,
+               case when not u.is_recalled then (select r.number from result r where r.is_recalled and r.family = u.family and r.reported = u.key order by r.ordinal limit 1) end as beside
         from unit u join vuln_center.staged s on s.ctid = u.place
-        left join lateral (
-          select array_agg(h.number order by q.at desc nulls last, f.line is not distinct from s.line desc, h.number, h.key) as numbers,
-                 array_agg(h.key order by q.at desc nulls last, f.line is not distinct from s.line desc, h.number, h.key) as keys
-          from held h
-          join vuln_center.finding f on f.tenant = $4 and f.id = h.finding
-          left join vuln_center.finding_seen q on q.tenant = $4 and q.finding = h.finding
-          where h.family = u.family
-            and exists (select from vuln_center.observation o where o.tenant = $4 and o.finding = h.finding and o.payload_hash = s.payload_hash and not o.moved)) known on $6
-        where u.family in (select family from several)
         union all
         select h.family, true, h.key, h.number, f.line, (f.detail ->> 'column')::int, f.code_scope,
-               encode(sha256(convert_to(f.title || '|' || coalesce(f.url, '') || '|' || coalesce(f.detail ->> 'description', ''), 'UTF8')), 'hex'), f.status in (1, 2), h.finding, null, null, null, null
+               encode(sha256(convert_to(f.title || '|' || coalesce(f.url, '') || '|' || coalesce(f.detail ->> 'description', ''), 'UTF8')), 'hex'),
+               f.status in (1, 2), h.finding, false, null
         from held h join vuln_center.finding f on f.tenant = $4 and f.id = h.finding
         where h.family in (select family from several)
         order by 1, 2, 4
         """;
 
-    /// <summary>Numbers that keys of the report have to have instead of those they have.</summary>
+    /// <summary>Numbers that keys of the report have to have instead of those they have, but for results that were recalled.</summary>
     public static async Task<IReadOnlyDictionary<Sha256Digest, int>> ChangesAsync(
-        NpgsqlConnection connection, SourceScope scope, Guid import, Recognition recognition, bool fingerprints, CancellationToken cancellation)
+        NpgsqlConnection connection, SourceScope scope, Guid import, bool fingerprints, CancellationToken cancellation)
     {
         Dictionary<Sha256Digest, int> changes = [];
         List<HeldPlace<string>> held = [];
         List<ShownPlace<string>> shown = [];
         List<Sha256Digest> keys = [];
         byte[] family = [];
-        await using var command = connection.Statement(Places, import, scope.Service, scope.Source, scope.Tenant, fingerprints, recognition.IsSplit);
+        await using var command = connection.Statement(Places, import, scope.Service, scope.Source, scope.Tenant, fingerprints);
         await using var row = await command.ExecuteReaderAsync(cancellation);
         while (await row.ReadAsync(cancellation))
         {
@@ -178,35 +187,13 @@ internal static class Numbering
             }
             else
             {
-                shown.Add(new ShownPlace<string>(key.ToString(), row.GetInt32(3), place, finding, Before(key)));
+                shown.Add(new ShownPlace<string>(key.ToString(), row.GetInt32(3), place, finding, row.GetBoolean(10), row.IsDBNull(11) ? null : row.GetInt32(11)));
                 keys.Add(key);
             }
         }
 
         End();
         return changes;
-
-        // The first number that makes of the result the key by which a finding is known that has shown it.
-        int? Before(Sha256Digest key)
-        {
-            if (row.IsDBNull(10) || row.IsDBNull(12))
-            {
-                return null;
-            }
-
-            var trait = new Trait(Identities.Read(row.GetString(10)), new Sha256Digest(row.GetFieldValue<byte[]>(11)));
-            var keysNow = recognition.Refinements.KeysOf(trait, recognition.Rules);
-            foreach (var (number, known) in row.GetFieldValue<int[]>(12).Zip(row.GetFieldValue<byte[][]>(13)))
-            {
-                var then = trait with { Identity = With(trait.Identity, keysNow, new Dictionary<Sha256Digest, int> { [key] = number }) };
-                if (recognition.Refinements.KeysOf(then, recognition.Rules).Any(made => made.Hash == new Sha256Digest(known)))
-                {
-                    return number;
-                }
-            }
-
-            return null;
-        }
 
         void End()
         {
