@@ -26,16 +26,22 @@ public sealed record ReportedGate(
 public sealed record ControlPlaneReport(string SchemaVersion, DateTimeOffset? AsOf, IReadOnlyList<ServicePosture> Items);
 
 /// <param name="Counts">Findings by severity and by status; every severity and every status is there.</param>
-/// <param name="Open">Findings that are open or triaged.</param>
+/// <param name="Open">Findings that are open or triaged, suppressed ones included.</param>
 /// <param name="WorstOpen">The highest severity of those; null when there are none.</param>
 /// <param name="OldestOpen">When the first of those was first seen.</param>
 /// <param name="Gate"><c>blocked</c> or <c>clear</c>.</param>
 /// <param name="Suppressed">Of the open ones, those that are set aside.</param>
 /// <param name="KnownExploited">Of the open ones, those in CISA's catalog.</param>
 /// <param name="Overdue">Of the open ones, those whose deadline has passed.</param>
+/// <param name="Backlog">The open ones that are not suppressed.</param>
 public sealed record ServicePosture(
     string Service, IReadOnlyDictionary<string, IReadOnlyDictionary<string, long>> Counts, long Open, Severity? WorstOpen, DateTimeOffset? OldestOpen,
-    string Gate, long Gates, long Suppressed, long KnownExploited, long Overdue);
+    string Gate, long Gates, long Suppressed, long KnownExploited, long Overdue, PostureBacklog Backlog);
+
+/// <summary>What <c>GET /findings/summary</c> counts as open: open or triaged, and not suppressed.</summary>
+/// <param name="KnownExploited">Of those, the ones in CISA's catalog.</param>
+/// <param name="BySeverity">Every severity is there.</param>
+public sealed record PostureBacklog(long Open, long KnownExploited, IReadOnlyDictionary<string, long> BySeverity);
 
 /// <summary><c>GET /reports/program-graph</c>, JSON Graph Format 2 (jsongraphformat.info): docs/reports/program-graph.v1.schema.json.</summary>
 public sealed record ProgramGraphReport(ProgramGraph Graph);

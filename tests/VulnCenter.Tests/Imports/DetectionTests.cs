@@ -51,7 +51,9 @@ public sealed class DetectionTests(VulnCenterHost host) : IClassFixture<VulnCent
 
     [Theory]
     [InlineData("{}", "a JSON object without members")]
-    [InlineData("[]", "a JSON array without objects")]
+    [InlineData("[]", "an empty JSON array")]
+    [InlineData(" [ ]\n", "an empty JSON array")]
+    [InlineData("[null, 1]", "a JSON array without objects")]
     [InlineData("[[{\"a\":1}]]", "a JSON array without objects")]
     [InlineData(" {\"findings\":[{\"title\":\"x\"}],\"when\":1}", "a JSON object with findings, when")]
     [InlineData("[null,{\"a\":1,\"b\":null},{\"c\":1}]", "a JSON array of objects with a, b")]
@@ -118,6 +120,7 @@ public sealed class DetectionTests(VulnCenterHost host) : IClassFixture<VulnCent
 
     [Theory]
     [InlineData("""{"findings":[{"title":"x"}]}""", "import.unrecognised-format", "a JSON object with findings, which is none of the formats known: ")]
+    [InlineData("[]", "import.unrecognised-format", "an empty JSON array, which several scanners write when they find nothing; say with format= whose it is.")]
     [InlineData("""{"version":"2.1.0","runs":[],"matches":[],"descriptor":{"name":"grype"}}""", "import.ambiguous-format", "grype as well as sarif")]
     [InlineData("""{"findings":[""", "import.report-unreadable", "report.truncated")]
     public async Task What_is_not_recognised_is_refused_with_what_was_seen_and_leaves_nothing(string report, string code, string detail)

@@ -18,6 +18,11 @@ public sealed class DismissalTests(VulnCenterHost host) : IClassFixture<VulnCent
     [InlineData("burp", "High", "False positive", "Marked as a false positive in Burp.")]
     [InlineData("dependency-check", "vulnerability", "suppressedVulnerability", "Suppressed in Dependency-Check: not shipped.")]
     [InlineData("trivy", "FAIL", "EXCEPTION", "The check is excepted in Trivy.")]
+    [InlineData("trivy", "FAIL", "ignored", "Suppressed in Trivy as ignored (.trivyignore.yaml): built from scratch.")]
+    [InlineData("grype", "matches", "ignored", "Ignored in Grype: not reachable.")]
+    [InlineData("grype", "matches", "vex", "Ignored in Grype: Stated as not_affected (code_not_present).")]
+    [InlineData("snyk", "vulnerabilities", "ignore", "Ignored in Snyk: not reachable.")]
+    [InlineData("snyk", "vulnerabilities", "patch", "Patched by Snyk.")]
     public async Task What_a_complete_report_calls_no_problem_stays_open_and_shows_who_said_so(string format, string problem, string dismissed, string said)
     {
         using var client = await host.OperatorAsync($"dismissed-{format}-{dismissed.Replace(' ', '-').ToLowerInvariant()}");
@@ -33,6 +38,35 @@ public sealed class DismissalTests(VulnCenterHost host) : IClassFixture<VulnCent
         var decision = Assert.Single(detail.Decisions, decision => decision.Outcome == Outcome.Rejected);
         Assert.Equal(($"result.not-a-problem: {said}", second.Scans[0].Scan, spokenOf?.Key), (decision.Reason, decision.Scan, decision.Key));
         Assert.Null(detail.Finding.Suppression);
+    }
+
+    [Theory]
+    [InlineData("trivy", "ignored")]
+    [InlineData("grype", "ignored")]
+    [InlineData("snyk", "ignore")]
+    public async Task What_a_tool_was_told_to_ignore_opens_no_finding_and_is_accounted_for(string format, string ignored)
+    {
+        using var client = await host.OperatorAsync($"ignored-{format}");
+
+        var import = await client.ImportAsync(format, "shop", Report(format, ignored), "&scope=complete");
+
+        Assert.Equal((2L, 1L, 0L, 0L, 1L), (import.Observations, import.New, import.Matched, import.Reopened, import.Rejected));
+        Assert.Single((await client.FindingsAsync()).Items);
+    }
+
+    [Theory]
+    [InlineData("trivy", "FAIL", "ignored")]
+    [InlineData("grype", "matches", "ignored")]
+    [InlineData("snyk", "vulnerabilities", "ignore")]
+    public async Task What_a_tool_ignored_and_no_longer_reports_at_all_is_fixed(string format, string problem, string ignored)
+    {
+        using var client = await host.OperatorAsync($"ignored-gone-{format}");
+        await client.ImportAsync(format, "shop", Report(format, problem), "&scope=complete");
+        await client.ImportAsync(format, "shop", Report(format, ignored), "&scope=complete");
+
+        var gone = await client.ImportAsync(format, "shop", Report(format, null), "&scope=complete");
+
+        Assert.Equal(1L, gone.FindingsFixed);
     }
 
     [Fact]
@@ -148,12 +182,49 @@ public sealed class DismissalTests(VulnCenterHost host) : IClassFixture<VulnCent
             <analysis xmlns="https://jeremylong.github.io/DependencyCheck/dependency-check.4.0.xsd"><dependencies><dependency><fileName>a.jar</fileName><identifiers><package><id>pkg:maven/a/a@1</id></package></identifiers><vulnerabilities>
               <{state}><name>CVE-2024-1000</name><severity>HIGH</severity><notes>not shipped</notes></{state}><vulnerability><name>CVE-2024-2000</name><severity>HIGH</severity></vulnerability></vulnerabilities></dependency></dependencies></analysis>
             """),
+        "grype" => Grype(state),
+        "snyk" => Snyk(state),
+        "trivy" when state is "ignored" or null => Json($$"""
+            {"SchemaVersion":2,"ArtifactName":"deploy","ArtifactType":"filesystem","Results":[{"Target":"Dockerfile","Class":"config","Type":"dockerfile",
+              "Misconfigurations":[{"ID":"DS002","Title":"root","Severity":"HIGH","Status":"FAIL"}],"ExperimentalModifiedFindings":[{{(state is null ? "" : SuppressedInTrivy)}}] } ] }
+            """),
         "trivy" => Json($$$"""
             {"SchemaVersion":2,"ArtifactName":"deploy","ArtifactType":"filesystem","Results":[{"Target":"Dockerfile","Class":"config","Type":"dockerfile","Misconfigurations":[
               {"ID":"DS001","Title":"latest","Severity":"HIGH","Status":"{{{state}}}"},{"ID":"DS002","Title":"root","Severity":"HIGH","Status":"FAIL"}]}]}
             """),
         _ => throw new ArgumentOutOfRangeException(nameof(format)),
     };
+
+    private const string SuppressedInTrivy = """
+        {"Type":"misconfiguration","Status":"ignored","Statement":"built from scratch","Source":".trivyignore.yaml","Finding":{"ID":"DS001","Title":"latest","Severity":"HIGH","Status":"FAIL"}}
+        """;
+
+    private static byte[] Grype(string? state)
+    {
+        var rule = state == "vex"
+            ? """{"namespace":"vex","vex-status":"not_affected","vex-justification":"code_not_present"}"""
+            : """{"vulnerability":"CVE-2024-1000","reason":"not reachable.","namespace":""}""";
+        return Json($$"""
+            {"matches":[{{(state == "matches" ? Match("CVE-2024-1000") + "," : "")}}{{Match("CVE-2024-2000")}}],
+             "ignoredMatches":[{{(state is "ignored" or "vex" ? Match("CVE-2024-1000", $",\"appliedIgnoreRules\":[{rule}]") : "")}}],
+             "source":{"type":"directory","target":"."},"descriptor":{"name":"grype","version":"0.90.0"} }
+            """);
+
+        static string Match(string id, string more = "") =>
+            $$$"""{"vulnerability":{"id":"{{{id}}}","severity":"High"},"artifact":{"name":"qs","version":"1.0.0","type":"npm","purl":"pkg:npm/qs@1.0.0"}{{{more}}}}""";
+    }
+
+    private static byte[] Snyk(string? state)
+    {
+        const string reasons = """{"ignored":[{"reason":"not reachable","source":"cli","path":["*"]}]}""";
+        return Json($$"""
+            {"ok":false,"dependencyCount":2,"packageManager":"npm","projectName":"shop","vulnerabilities":[{{(state == "vulnerabilities" ? Issue("A") + "," : "")}}{{Issue("B")}}],
+             "filtered":{"ignore":[{{(state == "ignore" ? Issue("A", $",\"filtered\":{reasons}") : "")}}],"patch":[{{(state == "patch" ? Issue("A") : "")}}] } }
+            """);
+
+        static string Issue(string id, string more = "") =>
+            $$"""{"id":"SNYK-JS-QS-{{id}}","title":"Prototype pollution","severity":"high","packageManager":"npm","name":"qs","version":"1.0.0"{{more}}}""";
+    }
 
     private static byte[] Json(string text) => Encoding.UTF8.GetBytes(text);
 

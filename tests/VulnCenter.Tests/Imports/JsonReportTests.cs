@@ -99,6 +99,17 @@ public sealed class JsonReportTests
     }
 
     [Fact]
+    public async Task A_package_that_a_nosemgrep_comment_marks_is_a_finding_that_says_so()
+    {
+        var observation = Assert.Single(await Reports.ObservationsAsync("semgrep", """
+            {"version":"1.100.0","errors":[],"paths":{"scanned":[]},"results":[{"check_id":"ssc-1","path":"package-lock.json","extra":{"severity":"HIGH","is_ignored":true,
+              "sca_info":{"dependency_match":{"found_dependency":{"package":"qs","version":"1","ecosystem":"npm"}}}}}]}
+            """));
+
+        Assert.Equal((FindingKind.Sca, new SourceSuppression("inSource", "nosemgrep")), (observation.Kind, observation.SuppressedInSource));
+    }
+
+    [Fact]
     public async Task Npm_6_and_7_know_an_advisory_by_its_GHSA_where_they_have_it()
     {
         var six = await Reports.ObservationsAsync("npm-audit", Reports.Bytes("npm-audit-6.json"));
@@ -140,6 +151,76 @@ public sealed class JsonReportTests
             (observations[0].Component?.PurlWithoutVersion, observations[0].ImageRepository, observations[0].Manifest));
         Assert.Equal(["3.1", "4.0"], observations[0].Cvss.Select(cvss => cvss.Version));
         Assert.Equal(("pkg:npm/express", "/app/package-lock.json"), (observations[1].Component?.PurlWithoutVersion, observations[1].Manifest));
+    }
+
+    [Theory]
+    [InlineData("""{"filtered":{"ignored":[{"reason":"vendored","source":"cli"},{"reasonType":"wont-fix","source":"api"}]}}""", "Ignored in Snyk: vendored; wont-fix.")]
+    [InlineData("""{"filtered":{"ignored":"?"}}""", "Ignored in Snyk: no reason.")]
+    public async Task What_a_policy_of_Snyk_ignored_in_an_application_of_an_image_is_about_the_finding_it_would_be(string ignored, string reason)
+    {
+        const string issue = "\"id\":\"SNYK-JS-QS-1\",\"title\":\"t\",\"severity\":\"high\",\"packageManager\":\"npm\",\"name\":\"qs\",\"version\":\"1\"";
+
+        var items = await Reports.ReadAsync("snyk", $$$"""
+            {"ok":false,"vulnerabilities":[],"dependencyCount":1,"projectName":"docker-image|shop/api","filtered":null,"applications":[
+              {"ok":false,"vulnerabilities":[{{{{issue}}}}],"dependencyCount":1,"projectName":"app","filtered":{"patch":[],"ignore":[{{{{issue}}},{{{ignored[1..]}}}]}}]}
+            """);
+
+        Assert.Equal([0, 2], items.OfType<ReportItem.ScannerSeen>().Select(scan => scan.Results));
+        var dismissed = Assert.Single(items.OfType<ReportItem.Rejected>());
+        Assert.Equal(("/applications/0/filtered/ignore/0", RejectionCodes.NotAProblem, reason), (dismissed.Pointer, dismissed.Code, dismissed.Reason));
+        Assert.Equal(KeysOf(Assert.Single(items.OfType<ReportItem.Observed>()).Observation), KeysOf(Assert.IsType<RawObservation>(dismissed.About)));
+    }
+
+    [Theory]
+    [InlineData("""[{"vulnerability":"CVE-2024-1000","reason":"vendored"},{"fix-state":"unknown"}]""", "Ignored in Grype: vendored; fix state unknown.")]
+    [InlineData("""[{"vex-status":"fixed"}]""", "Ignored in Grype: Stated as fixed.")]
+    [InlineData("""[{"vulnerability":"CVE-2024-1000","package":{"name":"qs"}}]""", "Ignored in Grype: no reason.")]
+    [InlineData("null", "Ignored in Grype: no reason.")]
+    public async Task What_Grype_ignored_says_by_which_rule(string rules, string reason)
+    {
+        var items = await Reports.ReadAsync("grype", $$$"""
+            {"ignoredMatches":[{"vulnerability":{"id":"CVE-2024-1000","severity":"High"},"artifact":{"name":"qs","version":"1","type":"npm"},"appliedIgnoreRules":{{{rules}}}}],"matches":[],"descriptor":{"name":"grype"}}
+            """);
+
+        Assert.Equal(1, Assert.Single(items.OfType<ReportItem.ScannerSeen>()).Results);
+        var dismissed = Assert.Single(items.OfType<ReportItem.Rejected>());
+        Assert.Equal(("/ignoredMatches/0", reason, "CVE-2024-1000"), (dismissed.Pointer, dismissed.Reason, dismissed.About?.RuleId));
+    }
+
+    [Theory]
+    [InlineData("Vulnerabilities", "vulnerability", """{"VulnerabilityID":"CVE-2024-1000","PkgName":"qs","InstalledVersion":"1","Severity":"HIGH"}""")]
+    [InlineData("Misconfigurations", "misconfiguration", """{"ID":"DS001","Title":"t","Severity":"HIGH","Status":"FAIL"}""")]
+    [InlineData("Secrets", "secret", """{"RuleID":"aws-access-key-id","Title":"t","Severity":"HIGH","StartLine":3,"Match":"key = ****"}""")]
+    [InlineData("Licenses", "license", """{"Name":"GPL-3.0","PkgName":"qs","Severity":"HIGH"}""")]
+    public async Task What_Trivy_suppressed_is_about_the_finding_it_would_be(string list, string type, string finding)
+    {
+        var open = await Reports.ReadAsync("trivy", Result($$"""
+            "{{list}}":[{{finding}}]
+            """));
+        var suppressed = await Reports.ReadAsync("trivy", Result($$"""
+            "ExperimentalModifiedFindings":[{"Type":"{{type}}","Status":"ignored","Statement":"","Source":".trivyignore","Finding":{{finding}}}]
+            """));
+
+        var dismissed = Assert.Single(suppressed.OfType<ReportItem.Rejected>());
+        Assert.Equal("Suppressed in Trivy as ignored (.trivyignore): no statement.", dismissed.Reason);
+        Assert.Equal(KeysOf(Assert.Single(open.OfType<ReportItem.Observed>()).Observation), KeysOf(Assert.IsType<RawObservation>(dismissed.About)));
+        Assert.Null(Assert.Single(suppressed.OfType<ReportItem.ScannerSeen>()).Kinds);
+
+        static string Result(string list) => $$"""{"SchemaVersion":2,"ArtifactName":"a","Results":[{"Target":"app/package-lock.json","Type":"npm",{{list}}}]}""";
+    }
+
+    [Theory]
+    [InlineData("""{"Type":"misconfiguration","Status":"ignored","Finding":{"ID":"DS001","Status":"PASS"}}""", RejectionCodes.NotAProblem)]
+    [InlineData("""{"Type":"package","Status":"ignored","Finding":{"ID":"DS001"}}""", RejectionCodes.Unreadable)]
+    [InlineData("""{"Type":"vulnerability","Status":"ignored"}""", RejectionCodes.Unreadable)]
+    [InlineData("""{"Type":"vulnerability","Status":"affected","Finding":{"VulnerabilityID":"CVE-2024-1000","PkgName":"qs"}}""", null)]
+    public async Task Of_what_Trivy_suppressed_only_a_problem_it_no_longer_counts_is_a_statement(string modified, string? code)
+    {
+        var items = await Reports.ReadAsync("trivy", $$"""{"SchemaVersion":2,"ArtifactName":"a","Results":[{"Target":"t","Class":"lang-pkgs","Type":"npm","ExperimentalModifiedFindings":[{{modified}}]}]}""");
+
+        var rejected = items.OfType<ReportItem.Rejected>().SingleOrDefault();
+        Assert.Equal((code, null), (rejected?.Code, rejected?.About));
+        Assert.Equal(code is null, items.OfType<ReportItem.Observed>().Any());
     }
 
     [Fact]

@@ -1,6 +1,8 @@
 using System.Globalization;
 using System.Net;
+using System.Net.Http.Json;
 using System.Text;
+using System.Text.Json;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Imports.Formats;
 
@@ -190,12 +192,64 @@ public sealed class ScanTimeTests(VulnCenterHost host) : IClassFixture<VulnCente
     [InlineData("nessus", """<NessusClientData_v2><Report name="r"><ReportHost name="a"><HostProperties><tag name="HOST_START">Mon Nov 3 03:02:11 2025</tag><tag name="HOST_START_TIMESTAMP">1762138931</tag><tag name="HOST_END">x</tag></HostProperties></ReportHost><ReportHost name="b"><HostProperties><tag name="HOST_START_TIMESTAMP">1762138900</tag><tag name="HOST_END">x</tag></HostProperties></ReportHost></Report></NessusClientData_v2>""", "2025-11-03T03:01:40Z")]
     [InlineData("nessus", """<NessusClientData_v2><Report name="r"><ReportHost name="a"><HostProperties><tag name="HOST_START">Mon Nov 3 03:02:11 2025</tag><tag name="HOST_END">x</tag></HostProperties></ReportHost></Report></NessusClientData_v2>""", null)]
     [InlineData("nuclei", """[{"template-id":"t","info":{"name":"n","severity":"low"},"matched-at":"https://a.example/","timestamp":"2021-05-20T11:11:01.667748+03:00"}]""", "2021-05-20T08:11:01Z")]
+    [InlineData("generic", """{"schemaVersion":"1","findings":[],"scannedAt":"2024-03-01T09:30:00+01:00"}""", "2024-03-01T08:30:00Z")]
+    [InlineData("generic", """{"schemaVersion":"1","scannedAt":null,"findings":[]}""", null)]
+    [InlineData("generic", """{"schemaVersion":"1","scannedAt":"2024-03-01T09:30:00Z","rule":"r","title":"t","kind":"config","resource":"x"}""", "2024-03-01T09:30:00Z")]
     public async Task A_format_gives_the_time_its_report_states_with_an_offset(string format, string report, string? time)
     {
         var seen = (await Reports.ReadAsync(format, report)).OfType<ReportItem.ScannerSeen>().Single();
 
         Assert.Equal(time, seen.ScannedAt is { } stated ? Time(stated) : null);
     }
+
+    [Theory]
+    [InlineData("/findings?service=shop", "\"2024-03-01T09:30:00\"")]
+    [InlineData("/findings?service=shop", "\"yesterday\"")]
+    [InlineData("/findings?service=shop", "1709285400")]
+    [InlineData("/findings/imports?format=generic&service=shop", "\"2024-03-01\"")]
+    [InlineData("/findings/imports?format=red-team&service=shop", "{}")]
+    public async Task A_normalized_report_with_a_time_that_is_none_or_has_no_offset_is_refused_with_its_field(string address, string time)
+    {
+        using var client = await host.OperatorAsync("bad-stated-time");
+
+        using var answer = await client.PostAsync(new Uri(address, UriKind.Relative), new StringContent(Normalized(time), Encoding.UTF8, "application/json"), TestContext.Current.CancellationToken);
+
+        var problem = await answer.Content.ReadFromJsonAsync<JsonElement>(TestContext.Current.CancellationToken);
+        Assert.Equal((HttpStatusCode.UnprocessableEntity, "import.report-unreadable"), (answer.StatusCode, problem.GetProperty("code").GetString()));
+        var error = Assert.Single(problem.GetProperty("errors").EnumerateArray());
+        Assert.Equal("/scannedAt", error.GetProperty("pointer").GetString());
+        Assert.Empty((await client.FindingsAsync()).Items);
+    }
+
+    [Fact]
+    public async Task Normalized_findings_were_seen_when_they_say_and_an_older_scan_closes_nothing()
+    {
+        using var client = await host.OperatorAsync("stated-time");
+        var between = Ago(3);
+        await client.ImportAsync("generic", "shop", Encoding.UTF8.GetBytes(Normalized($"\"{New}\"", "a", "b")), "&scope=complete");
+
+        var older = await client.ImportAsync("generic", "shop", Encoding.UTF8.GetBytes(Normalized($"\"{Old}\"", "a")), "&scope=complete");
+        var said = await client.ImportAsync("generic", "shop", Encoding.UTF8.GetBytes(Normalized($"\"{Old}\"", "a")), $"&scannedAt={between}");
+
+        Assert.Contains("before the latest complete scan", older.Scans[0].ClosesNothing, StringComparison.Ordinal);
+        Assert.Equal([Old, between], [await BeganAsync(older), await BeganAsync(said)]);
+
+        async Task<string> BeganAsync(ImportResult import) =>
+            Time((await new VulnCenterClient(client).GetScanAsync(import.Scans[0].Scan, TestContext.Current.CancellationToken)).StartedAt);
+    }
+
+    [Fact]
+    public async Task When_a_lone_finding_was_looked_for_is_no_field_that_is_not_known()
+    {
+        var alone = Assert.Single(await Reports.ObservationsAsync("generic", """{"scannedAt":"2024-03-01T09:30:00Z","rule":"r","title":"t","kind":"config","resource":"x"}"""));
+        var among = Assert.Single(await Reports.ObservationsAsync("generic", """{"findings":[{"scannedAt":"on a Monday","rule":"r","title":"t","kind":"config","resource":"x"}]}"""));
+
+        Assert.Equal((null, """{"scannedAt":"on a Monday"}"""), (alone.Extra, among.Extra));
+    }
+
+    private static string Normalized(string time, params string[] resources) => $$"""
+        {"schemaVersion":"1","source":"audit","scannedAt":{{time}},"findings":[{{string.Join(',', resources.Select(resource => $$"""{"rule":"r","title":"t","kind":"config","severity":"high","resource":"{{resource}}"}"""))}}]}
+        """;
 
     private static string Ago(int days) => Time(DateTimeOffset.UtcNow.AddDays(-days));
 

@@ -89,6 +89,33 @@ public sealed class ReportTests(VulnCenterHost host) : IClassFixture<VulnCenterH
     }
 
     [Fact]
+    public async Task The_posture_has_the_backlog_that_the_summary_has_beside_what_is_suppressed()
+    {
+        using var http = await host.OperatorAsync("posture-backlog");
+        var client = new VulnCenterClient(http);
+        SeededFinding[] findings =
+        [
+            new() { Severity = Severity.Critical, Kev = true, Suppression = SuppressionKind.RiskAccepted },
+            new() { Severity = Severity.Critical, Status = FindingStatus.Triaged },
+            new() { Severity = Severity.Low, Kev = true },
+            new() { Severity = Severity.Low, Kev = true, Status = FindingStatus.Fixed },
+            new() { Severity = Severity.High, Status = FindingStatus.Fixed, Suppression = SuppressionKind.FalsePositive },
+        ];
+        await SeededFinding.InsertAsync(host.Database, "posture-backlog", findings);
+
+        var summary = await client.SummaryAsync("shop-api", Cancellation);
+        var posture = Assert.Single((await client.ControlPlaneReportAsync(cancellation: Cancellation)).Items);
+        var table = (await http.GetStringAsync(Address("control-plane", "?format=csv"), Cancellation)).Split("\r\n");
+
+        Assert.Equal((2L, 1L, 1L), (summary.Open, summary.Suppressed, summary.KnownExploited));
+        Assert.Equal((summary.Open, summary.Suppressed, summary.KnownExploited), (posture.Backlog.Open, posture.Suppressed, posture.Backlog.KnownExploited));
+        Assert.Equal(summary.BySeverity, posture.Backlog.BySeverity.Where(count => count.Value > 0).ToDictionary(StringComparer.Ordinal));
+        Assert.Equal((3L, 2L), (posture.Open, posture.KnownExploited));
+        Assert.EndsWith(",backlog,backlog known exploited", table[0], StringComparison.Ordinal);
+        Assert.EndsWith(",2,1", table[1], StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Gates_and_the_graph_say_what_is_known_to_be_exploited_and_when_it_is_due()
     {
         using var http = await host.OperatorAsync("due-reports");

@@ -104,15 +104,21 @@ internal sealed class ImportIntake(
         }
     }
 
-    private static Refusal Unrecognised(DetectedFormat? detected) => detected is { Candidates: { Count: > 0 } candidates }
-        ? new Refusal(
+    private static Refusal Unrecognised(DetectedFormat? detected) => detected switch
+    {
+        { Candidates: { Count: > 0 } candidates } => new Refusal(
             FindingProblems.AmbiguousFormat,
             $"The report is {detected.Peek.Description}, which is {string.Join(" as well as ", candidates.Select(format => format.Name))}; say which with format=.",
-            [FieldError.Query("format", "must be given, for more than one recognises the report")])
-        : new Refusal(
+            [FieldError.Query("format", "must be given, for more than one recognises the report")]),
+        { Peek.IsEmptyArray: true } => new Refusal(
+            FindingProblems.UnrecognisedFormat,
+            $"The report is {detected.Peek.Description}, which several scanners write when they find nothing; say with format= whose it is.",
+            [FieldError.Query("format", "must be given, for an empty array can be anybody's")]),
+        _ => new Refusal(
             FindingProblems.UnrecognisedFormat,
             $"The report is {detected?.Peek.Description}, which is none of the formats known: {string.Join(", ", ReportFormats.All.Select(format => format.Name))}.",
-            [FieldError.Query("format", "must be given, for none recognises the report")]);
+            [FieldError.Query("format", "must be given, for none recognises the report")]),
+    };
 
     private async Task EnqueueAsync(Guid import, ImportRequest request, IReportFormat format, byte[] digest, DateTimeOffset startedAt, StagedReport report, CancellationToken cancellation)
     {

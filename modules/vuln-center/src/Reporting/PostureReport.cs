@@ -11,7 +11,8 @@ internal sealed class PostureReport : IReport
 {
     private const string Counts = """
         select f.service, f.severity, f.status, count(*), count(*) filter (where f.gate), min(f.first_seen),
-               count(*) filter (where f.suppression is not null), count(*) filter (where f.kev), count(*) filter (where f.sla_breached_at is not null)
+               count(*) filter (where f.suppression is not null), count(*) filter (where f.kev), count(*) filter (where f.sla_breached_at is not null),
+               count(*) filter (where f.kev and f.suppression is null)
         from vuln_center.finding f where {where} group by f.service, f.severity, f.status order by f.service, f.severity desc, f.status
         """;
 
@@ -22,7 +23,7 @@ internal sealed class PostureReport : IReport
 
     public string MediaType => "application/json";
 
-    public int Shape => 2;
+    public int Shape => 3;
 
     public async Task WriteAsync(ReportSnapshot snapshot, ReportJson json, CancellationToken cancellation)
     {
@@ -44,7 +45,7 @@ internal sealed class PostureReport : IReport
     public async Task WriteAsync(ReportSnapshot snapshot, CsvTable csv, CancellationToken cancellation)
     {
         var cells = (from severity in Severities from status in Statuses select (Severity: FindingFilter.KebabCase(severity), Status: FindingFilter.KebabCase(status))).ToList();
-        await csv.RowAsync(cancellation, ["service", "gate", "gates", "open", "worst open", "oldest open", "suppressed", "known exploited", "overdue", .. cells.Select(cell => $"{cell.Severity} {cell.Status}")]);
+        await csv.RowAsync(cancellation, ["service", "gate", "gates", "open", "worst open", "oldest open", "suppressed", "known exploited", "overdue", .. cells.Select(cell => $"{cell.Severity} {cell.Status}"), "backlog", "backlog known exploited"]);
         await foreach (var posture in PosturesAsync(snapshot, cancellation))
         {
             await csv.RowAsync(
@@ -54,6 +55,7 @@ internal sealed class PostureReport : IReport
                     posture.WorstOpen is { } worst ? FindingFilter.KebabCase(worst) : null, CsvTable.Of(posture.OldestOpen),
                     CsvTable.Of(posture.Suppressed), CsvTable.Of(posture.KnownExploited), CsvTable.Of(posture.Overdue),
                     .. cells.Select(cell => CsvTable.Of(posture.Counts[cell.Severity][cell.Status])),
+                    CsvTable.Of(posture.Backlog.Open), CsvTable.Of(posture.Backlog.KnownExploited),
                 ]);
         }
     }
@@ -84,6 +86,8 @@ internal sealed class PostureReport : IReport
         private readonly Dictionary<Severity, Dictionary<string, long>> _counts = Severities.ToDictionary(
             severity => severity, _ => Statuses.ToDictionary(FindingFilter.KebabCase, _ => 0L, StringComparer.Ordinal));
 
+        private readonly Dictionary<Severity, long> _backlog = Severities.ToDictionary(severity => severity, _ => 0L);
+
         private long _open;
         private long _gates;
         private Severity? _worst;
@@ -91,6 +95,7 @@ internal sealed class PostureReport : IReport
         private long _suppressed;
         private long _knownExploited;
         private long _overdue;
+        private long _backlogExploited;
 
         public string Service => service;
 
@@ -108,6 +113,8 @@ internal sealed class PostureReport : IReport
                 _suppressed += row.GetInt64(6);
                 _knownExploited += row.GetInt64(7);
                 _overdue += row.GetInt64(8);
+                _backlog[severity] += count - row.GetInt64(6);
+                _backlogExploited += row.GetInt64(9);
             }
         }
 
@@ -115,6 +122,7 @@ internal sealed class PostureReport : IReport
             service,
             Severities.ToDictionary(FindingFilter.KebabCase, severity => (IReadOnlyDictionary<string, long>)_counts[severity], StringComparer.Ordinal),
             _open, _worst, _oldest, _gates > 0 ? "blocked" : "clear", _gates,
-            _suppressed, _knownExploited, _overdue);
+            _suppressed, _knownExploited, _overdue,
+            new PostureBacklog(_backlog.Values.Sum(), _backlogExploited, Severities.ToDictionary(FindingFilter.KebabCase, severity => _backlog[severity], StringComparer.Ordinal)));
     }
 }

@@ -22,12 +22,13 @@ internal sealed record CycloneDxComponent(string? Group, string? Name, string? V
 /// <summary>The components of a BOM by their <c>bom-ref</c>.</summary>
 internal sealed class CycloneDxComponents
 {
-    const int MaxRetained = 64 << 20;
+    /// <summary>In characters, a component's object counted as a hundred.</summary>
+    public const int MaxRetained = 64 << 20;
 
     readonly Dictionary<string, CycloneDxComponent> _byReference = new(StringComparer.Ordinal);
     long _retained;
 
-    /// <summary>More than 64 million characters of names and references.</summary>
+    /// <summary>More than <see cref="MaxRetained"/>.</summary>
     public bool IsTooLarge => _retained > MaxRetained;
 
     public void Add(string? reference, CycloneDxComponent component)
@@ -35,7 +36,7 @@ internal sealed class CycloneDxComponents
         if (reference is null || !_byReference.TryAdd(reference, component))
             return;
         _retained += reference.Length + (component.Group?.Length ?? 0) + (component.Name?.Length ?? 0) + (component.Version?.Length ?? 0)
-            + (component.Purl?.Length ?? 0) + (component.Location?.Length ?? 0) + 200;
+            + (component.Purl?.Length ?? 0) + (component.Location?.Length ?? 0) + 100;
     }
 
     /// <summary>

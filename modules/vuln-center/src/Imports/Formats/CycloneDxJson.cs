@@ -100,7 +100,7 @@ internal static class CycloneDxJson
                 using var document = item.Parse();
                 Add(components, document.RootElement);
                 if (components.IsTooLarge)
-                    throw await map.FaultAsync(ReportFormatException.TooMany, "The components of the BOM are larger than 64 million characters.", item, cancellationToken);
+                    throw await map.FaultAsync(ReportFormatException.TooMany, $"The components of the BOM take more than {CycloneDxComponents.MaxRetained} characters; send it in parts, with scope=partial.", item, cancellationToken);
             }
         }
         return components;

@@ -140,7 +140,7 @@ internal static class CycloneDxXml
                 components.Add(component.AttributeText("bom-ref"), ComponentOf(component));
             if (components.IsTooLarge)
                 throw new ReportFormatException(
-                    ReportFormatException.TooMany, "The components of the BOM are larger than 64 million characters.", place.Offset, place.Line, 1, place.Pointer);
+                    ReportFormatException.TooMany, $"The components of the BOM take more than {CycloneDxComponents.MaxRetained} characters; send it in parts, with scope=partial.", place.Offset, place.Line, 1, place.Pointer);
         }
         return components;
     }

@@ -24,9 +24,12 @@ internal static class GenericExtra
     };
 
     /// <summary>A JSON object; empty when there is nothing unknown; null when it is larger than <see cref="MaxBytes"/>.</summary>
-    public static string? Of(JsonElement finding, Func<string, string> redact)
+    /// <param name="isReport">The finding is sent alone and has the members of a report, too.</param>
+    public static string? Of(JsonElement finding, Func<string, string> redact, bool isReport)
     {
         var unknown = Unknown(finding, Known);
+        if (isReport)
+            unknown.Remove("scannedAt");
         var nested = KnownWithin.Keys
             .Where(name => finding.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Object)
             .Select(name => (Name: name, Fields: Unknown(finding.GetProperty(name), KnownWithin[name])))

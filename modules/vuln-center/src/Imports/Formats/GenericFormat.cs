@@ -9,11 +9,13 @@ namespace Wave16.VulnCenter.Imports.Formats;
 /// <summary>
 /// The normalized schema, version 1, for people (red team, bug bounty, audit) and scanners we have no reader for:
 /// <c>{"schemaVersion":"1","source":"red-team","service":"shop-api","findings":[…]}</c>, the bare array of findings, or one
-/// finding. A finding may name a service of its own. Additive within a version: fields it does not know are kept in <see cref="RawObservation.Extra"/>.
+/// finding. A finding may name a service of its own; when the scan was is said once, of the whole report. Additive within a version: fields it does not know are kept in <see cref="RawObservation.Extra"/>.
 /// </summary>
 internal sealed class GenericFormat : IReportFormat
 {
-    static readonly JsonPaths Paths = new("schemaVersion", "source", "service", "title", "tool/name", "tool/version", "scope", "image", "findings/*", "*");
+    const string ScannedAt = "scannedAt";
+
+    static readonly JsonPaths Paths = new("schemaVersion", "source", "service", "title", "tool/name", "tool/version", "scope", "image", ScannedAt, "findings/*", "*");
 
     public string Name => "generic";
     public string Title => "Normalized findings";
@@ -68,6 +70,7 @@ internal sealed class GenericFormat : IReportFormat
             Version = Bounded.Word(map.Scalar("/tool/version")),
             Category = Bounded.Identity(map.Scalar("/scope")),
             Image = image,
+            ScannedAt = ScannedAtOf(map),
             Results = isSingle ? 1 : map.Sections.Sum(section => section.Count),
         };
         var occurrences = new Occurrences();
@@ -86,6 +89,12 @@ internal sealed class GenericFormat : IReportFormat
                 yield return Read(item, image, service, severities, occurrences, context);
         }
     }
+
+    // A scanner that writes no offset cannot help it; who writes this schema can.
+    static DateTimeOffset? ScannedAtOf(JsonMap map) => !map.Has($"/{ScannedAt}")
+        ? null
+        : ReportTimes.Of(map.Scalar($"/{ScannedAt}")) ?? throw new ReportFormatException(
+            ReportFormatException.WrongType, "scannedAt must be a time with an offset (RFC 3339), such as 2026-03-01T09:30:00+01:00.", 0, 1, 1, $"/{ScannedAt}");
 
     // Many formats are arrays; what is not ours must not pass for a scan in which everything was rejected.
     static async Task<bool> HoldsFindingsAsync(JsonMap map, CancellationToken cancellationToken)
@@ -123,7 +132,7 @@ internal sealed class GenericFormat : IReportFormat
         var isSensitive = isSecret || match is not null;
         var secret = Secrets.Trace(match, context);
         var redaction = Redaction.Of(match, secret);
-        if (GenericExtra.Of(raw, redaction.Text) is not { } extra)
+        if (GenericExtra.Of(raw, redaction.Text, isReport: item.Pointer.Length == 0) is not { } extra)
             return Rejected(item, $"The fields this version does not know are larger than {GenericExtra.MaxBytes} bytes.");
         var location = LocationOf(raw.Field("location"u8), isSensitive, redaction);
         var severity = raw.Text("severity"u8);

@@ -7,12 +7,14 @@ namespace Wave16.VulnCenter.Imports.Formats;
 
 /// <summary>
 /// Anchore Grype's JSON (<c>grype/presenter/models</c>), from 0.7 on. The source that was scanned stands after the
-/// matches. What Grype's own rules ignored (<c>ignoredMatches</c>) is not a result.
+/// matches. What ignore rules or VEX took out of them (<c>ignoredMatches</c>) is rejected with what the rules say.
 /// </summary>
 internal sealed class GrypeFormat : IReportFormat
 {
+    const string Ignored = "ignoredMatches/*";
+
     static readonly JsonPaths Paths = new(
-        "matches/*", "source/type", "source/target", "source/target/userInput", "descriptor/name", "descriptor/version", "descriptor/timestamp");
+        "matches/*", Ignored, "source/type", "source/target", "source/target/userInput", "descriptor/name", "descriptor/version", "descriptor/timestamp");
 
     public string Name => "grype";
     public string Title => "Anchore Grype JSON";
@@ -52,11 +54,11 @@ internal sealed class GrypeFormat : IReportFormat
         foreach (var section in map.Sections)
         {
             await foreach (var item in map.ItemsAsync(section, cancellationToken))
-                yield return Read(item, image);
+                yield return Read(item, image, isIgnored: section.Pattern == Ignored);
         }
     }
 
-    ReportItem Read(JsonItem item, string? image)
+    ReportItem Read(JsonItem item, string? image, bool isIgnored)
     {
         using var document = item.Parse();
         var match = document.RootElement;
@@ -71,7 +73,7 @@ internal sealed class GrypeFormat : IReportFormat
         var purl = artifact.Text("purl"u8);
         var canonical = Purl.WithoutVersion(purl);
         var version = Bounded.Word(artifact.Text("version"u8));
-        return new ReportItem.Observed(new RawObservation
+        var observation = new RawObservation
         {
             Pointer = item.Pointer,
             Offset = item.Offset,
@@ -96,7 +98,17 @@ internal sealed class GrypeFormat : IReportFormat
             Manifest = Bounded.Path(artifact.Items("locations"u8).Select(location => location.Text("path"u8)).FirstOrDefault()),
             ImageRepository = image,
             References = References(vulnerability),
-        });
+        };
+        return isIgnored ? observation.Dismissed(ReasonOf(match)) : new ReportItem.Observed(observation);
+    }
+
+    // Older versions tell only whom the rules are about.
+    static string ReasonOf(JsonElement match)
+    {
+        var reasons = Bounded.Words(match.Items("appliedIgnoreRules"u8).Take(Bounded.ListLength).Select(rule =>
+            rule.Text("vex-status"u8) is { } status ? Vex.Reason(status, rule.Text("vex-justification"u8), detail: null).TrimEnd('.')
+            : rule.Text("reason"u8) ?? (rule.Text("fix-state"u8) is { } state ? $"fix state {state}" : null)));
+        return Bounded.Title($"Ignored in Grype: {(reasons.Count > 0 ? string.Join("; ", reasons).TrimEnd('.') : "no reason")}.");
     }
 
     // GitHub's advisories are about one problem, and their related record is its CVE. Those of distributions relate to all they fix.

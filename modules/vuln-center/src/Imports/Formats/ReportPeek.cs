@@ -31,6 +31,9 @@ internal sealed record ReportPeek(DocumentKind Kind)
     /// <summary>Members of the root object in the order met; of an array or of lines those of the first element.</summary>
     public IReadOnlyList<string> Names { get; private init; } = [];
 
+    /// <summary>JSON that is <c>[]</c>, which many scanners write when they find nothing.</summary>
+    public bool IsEmptyArray { get; private init; }
+
     /// <summary>Local name of the XML root element; null when there is none.</summary>
     public string? XmlRoot { get; private init; }
 
@@ -64,6 +67,7 @@ internal sealed record ReportPeek(DocumentKind Kind)
     {
         DocumentKind.Empty => "nothing at all",
         DocumentKind.JsonObject => $"a JSON object {Members("with")}",
+        DocumentKind.JsonArray when IsEmptyArray => "an empty JSON array",
         DocumentKind.JsonArray when Names.Count == 0 => "a JSON array without objects",
         DocumentKind.JsonArray => $"a JSON array of objects {Members("with")}",
         DocumentKind.JsonLines => $"JSON Lines, the first {Members("with")}",
@@ -116,6 +120,7 @@ internal sealed record ReportPeek(DocumentKind Kind)
         : this(kind)
     {
         Names = shape.Names;
+        IsEmptyArray = kind == DocumentKind.JsonArray && !shape.HasElements;
         _paths = kind == DocumentKind.JsonLines
             ? shape.Paths.ToDictionary(path => "*/" + path.Key, path => path.Value, StringComparer.Ordinal)
             : shape.Paths;

@@ -125,7 +125,7 @@ internal sealed class SemgrepFormat : IReportFormat
             Secret = secret,
             Occurrence = occurrences.Next($"{secret?.Hash ?? location?.SnippetHash}", check, path, place.Position),
             References = Bounded.Urls(metadata.Texts("references"u8)),
-            SuppressedInSource = extra.IsTrue("is_ignored"u8) ? new SourceSuppression("inSource", "nosemgrep") : null,
+            SuppressedInSource = SuppressionOf(extra),
         }, context));
     }
 
@@ -156,8 +156,11 @@ internal sealed class SemgrepFormat : IReportFormat
                 Bounded.Words(metadata.Items("sca-fix-versions"u8).SelectMany(fix => fix.ValueKind == JsonValueKind.Object ? fix.EnumerateObject().Select(version => version.Value.Text()) : []))),
             Manifest = Bounded.Path((match.Text("lockfile"u8) ?? found.Text("lockfile_path"u8))?.Replace('\\', '/')),
             References = Bounded.Urls(metadata.Texts("references"u8)),
+            SuppressedInSource = SuppressionOf(extra),
         });
     }
+
+    static SourceSuppression? SuppressionOf(JsonElement extra) => extra.IsTrue("is_ignored"u8) ? new SourceSuppression("inSource", "nosemgrep") : null;
 
     // The registry keeps its rules for secrets under "secrets"; Semgrep Secrets says how it checked the one it found.
     static bool IsSecret(string check, JsonElement extra, JsonElement metadata) =>

@@ -9,19 +9,24 @@ namespace Wave16.VulnCenter.Imports.Formats;
 /// <summary>
 /// Snyk's JSON (<c>snyk test --json</c>, <c>snyk container test --json</c>): one project, or the array of them; a container's
 /// applications are projects, too. Each project is a scan. A raw result is an element of a project's <c>vulnerabilities</c>:
-/// Snyk repeats a vulnerability for every path that leads to it. What a policy ignored (<c>filtered</c>) is not a result.
-/// Snyk Code writes SARIF.
+/// Snyk repeats a vulnerability for every path that leads to it. What a policy took out of it (<c>filtered</c>) is rejected with
+/// the reason the policy gives. Snyk Code writes SARIF.
 /// </summary>
 internal sealed class SnykFormat : IReportFormat
 {
     static readonly string[] ProjectPrefixes = ["", "applications/*/", "*/", "*/applications/*/"];
 
+    const string Ignored = "filtered/ignore";
+    const string Patched = "filtered/patch";
+
+    static readonly string[] Lists = ["vulnerabilities", Ignored, Patched];
+
     static readonly JsonPaths Paths = new(
     [
         .. ProjectPrefixes.SelectMany(prefix => new[]
         {
-            $"{prefix}ok", $"{prefix}error", $"{prefix}projectName", $"{prefix}displayTargetFile", $"{prefix}targetFile", $"{prefix}packageManager", $"{prefix}vulnerabilities/*",
-        }),
+            $"{prefix}ok", $"{prefix}error", $"{prefix}projectName", $"{prefix}displayTargetFile", $"{prefix}targetFile", $"{prefix}packageManager",
+        }.Concat(Lists.Select(list => $"{prefix}{list}/*"))),
     ]);
 
     public string Name => "snyk";
@@ -49,22 +54,24 @@ internal sealed class SnykFormat : IReportFormat
         if (!projects.Exists(project => map.Has($"{project}/ok") && (map.Has($"{project}/vulnerabilities") || map.Has($"{project}/error"))))
             throw JsonMap.Foreign("Not a Snyk report: no project with 'ok' and 'vulnerabilities'.");
 
-        var sections = map.Sections.ToDictionary(section => section.Parent, StringComparer.Ordinal);
+        var sections = map.Sections.ToDictionary(section => section.Pointer, StringComparer.Ordinal);
         foreach (var pointer in projects)
         {
             var project = Project.Of(map, pointer);
-            var section = sections.GetValueOrDefault(pointer);
             yield return new ReportItem.ScannerSeen("snyk")
             {
                 Category = Bounded.Identity(project.Name),
                 Image = project.Image,
-                Results = section?.Count ?? 0,
+                Results = Lists.Sum(list => sections.GetValueOrDefault($"{pointer}/{list}")?.Count ?? 0),
                 Failure = FailureOf(map, pointer),
             };
-            if (section is null)
-                continue;
-            await foreach (var item in map.ItemsAsync(section, cancellationToken))
-                yield return Read(item, project);
+            foreach (var list in Lists)
+            {
+                if (!sections.TryGetValue($"{pointer}/{list}", out var section))
+                    continue;
+                await foreach (var item in map.ItemsAsync(section, cancellationToken))
+                    yield return Read(item, project, list);
+            }
         }
     }
 
@@ -84,7 +91,7 @@ internal sealed class SnykFormat : IReportFormat
         : map.Has($"{project}/vulnerabilities") ? null
         : "A project has no list of vulnerabilities.";
 
-    ReportItem Read(JsonItem item, Project project)
+    ReportItem Read(JsonItem item, Project project, string list)
     {
         using var document = item.Parse();
         var raw = document.RootElement;
@@ -102,7 +109,7 @@ internal sealed class SnykFormat : IReportFormat
             name, Bounded.Word(raw.Text("version"u8)), Purl.TypeOf(purl) ?? Bounded.Word(manager), Purl: null, purl,
             Bounded.Words(raw.Texts("fixedIn"u8).Append(raw.Text("nearestFixedInVersion"u8))));
         var isLicense = raw.Text("type"u8) == "license";
-        return new ReportItem.Observed(new RawObservation
+        var observation = new RawObservation
         {
             Pointer = item.Pointer,
             Offset = item.Offset,
@@ -120,7 +127,20 @@ internal sealed class SnykFormat : IReportFormat
             Manifest = project.Image is null || !isOfDistribution ? project.Manifest : null,
             ImageRepository = project.ImageRepository,
             References = Bounded.Urls(raw.Items("references"u8).Select(reference => reference.Text("url"u8))),
-        });
+        };
+        return list switch
+        {
+            Ignored => observation.Dismissed(ReasonOf(raw)),
+            Patched => observation.Dismissed("Patched by Snyk."),
+            _ => new ReportItem.Observed(observation),
+        };
+    }
+
+    static string ReasonOf(JsonElement raw)
+    {
+        var rules = raw.Field("filtered"u8).Items("ignored"u8).Take(Bounded.ListLength);
+        var reasons = Bounded.Words(rules.Select(rule => rule.Text("reason"u8) ?? rule.Text("reasonType"u8)));
+        return Bounded.Title($"Ignored in Snyk: {(reasons.Count > 0 ? string.Join("; ", reasons).TrimEnd('.') : "no reason")}.");
     }
 
     static IEnumerable<string?> Texts(JsonElement list) => list.ValueKind == JsonValueKind.Array ? list.EnumerateArray().Take(Bounded.ListLength).Select(id => id.Text()) : [];

@@ -8,10 +8,13 @@ namespace Wave16.VulnCenter.Imports.Formats;
 /// <summary>
 /// Aqua Trivy's JSON (<c>pkg/types/report.go</c>): the array of results before 0.20, schema 2 after it, and the
 /// Kubernetes report, which wraps results in resources. Trivy's own <c>Fingerprint</c> is not used: it covers the image
-/// id and the package version, so every build would be new. What <c>.trivyignore</c> or VEX removed is not a result.
+/// id and the package version, so every build would be new. What <c>.trivyignore</c>, a policy or VEX took out stands in the
+/// report only with <c>--show-suppressed</c> (<c>pkg/types/finding.go</c>), and is rejected with its statement.
 /// </summary>
 internal sealed class TrivyFormat : IReportFormat
 {
+    const string Modified = "ExperimentalModifiedFindings";
+
     static readonly string[] ResultPrefixes =
         ["*/", "Results/*/", "Resources/*/Results/*/", "Vulnerabilities/*/Results/*/", "Misconfigurations/*/Results/*/"];
 
@@ -25,7 +28,7 @@ internal sealed class TrivyFormat : IReportFormat
         .. ResultPrefixes.SelectMany(prefix => new[]
         {
             $"{prefix}Target", $"{prefix}Class", $"{prefix}Type",
-            $"{prefix}Vulnerabilities/*", $"{prefix}Misconfigurations/*", $"{prefix}Secrets/*", $"{prefix}Licenses/*",
+            $"{prefix}Vulnerabilities/*", $"{prefix}Misconfigurations/*", $"{prefix}Secrets/*", $"{prefix}Licenses/*", $"{prefix}{Modified}/*",
         }),
         .. new[] { "Resources", "Vulnerabilities", "Misconfigurations" }
             .SelectMany(list => ResourceNames.Select(name => $"{list}/*/{name}")),
@@ -89,12 +92,13 @@ internal sealed class TrivyFormat : IReportFormat
     // Trivy looks for what --scanners names, and the report tells it only by the results it has.
     static List<FindingKind>? KindsOf(JsonMap map)
     {
-        var lists = map.Sections.Where(section => section.Count > 0).Select(section => section.Pointer[(section.Pointer.LastIndexOf('/') + 1)..] switch
+        var lists = map.Sections.Where(section => section.Count > 0).Select(section => ListOf(section) switch
         {
             "Vulnerabilities" => FindingKind.Sca,
             "Misconfigurations" => FindingKind.Config,
             "Secrets" => FindingKind.Secret,
-            _ => FindingKind.License,
+            "Licenses" => FindingKind.License,
+            _ => (FindingKind?)null,
         });
         var classes = Enumerable.Range(0, map.Length("/Results")).Select(i => map.Scalar($"/Results/{i}/Class") switch
         {
@@ -104,7 +108,7 @@ internal sealed class TrivyFormat : IReportFormat
             "license" or "license-file" => FindingKind.License,
             _ => (FindingKind?)null,
         });
-        List<FindingKind> kinds = [.. lists.Concat(classes.OfType<FindingKind>()).Distinct().Order()];
+        List<FindingKind> kinds = [.. lists.Concat(classes).OfType<FindingKind>().Distinct().Order()];
         return kinds.Count > 0 ? kinds : null;
     }
 
@@ -114,13 +118,39 @@ internal sealed class TrivyFormat : IReportFormat
         var raw = document.RootElement;
         if (raw.ValueKind != JsonValueKind.Object)
             return Unreadable(item, "Expected an object.");
-        return section.Pointer[(section.Pointer.LastIndexOf('/') + 1)..] switch
+        return ListOf(section) switch
         {
             "Vulnerabilities" => Vulnerability(item, raw, target),
             "Misconfigurations" => Misconfiguration(item, raw, target),
             "Secrets" => Secret(item, raw, target, occurrences, context),
+            Modified => Suppressed(item, raw, target, occurrences, context),
             _ => License(item, raw, target, occurrences),
         };
+    }
+
+    static string ListOf(JsonSection section) => section.Pointer[(section.Pointer.LastIndexOf('/') + 1)..];
+
+    ReportItem Suppressed(JsonItem item, JsonElement raw, Target target, Occurrences occurrences, ReportContext context)
+    {
+        var finding = raw.Field("Finding"u8);
+        var read = raw.Text("Type"u8) switch
+        {
+            "vulnerability" => Vulnerability(item, finding, target),
+            "misconfiguration" => Misconfiguration(item, finding, target),
+            "secret" => Secret(item, finding, target, occurrences, context),
+            "license" => License(item, finding, target, occurrences),
+            _ => Unreadable(item, "Type is none of vulnerability, misconfiguration, secret, license."),
+        };
+        // VEX may state that it is a problem after all; and what is suppressed may be a check that passed.
+        return read is not ReportItem.Observed { Observation: var observation } || raw.Text("Status"u8) is "affected" or "under_investigation"
+            ? read
+            : observation.Dismissed(ReasonOf(raw));
+    }
+
+    static string ReasonOf(JsonElement raw)
+    {
+        var source = Bounded.Word(raw.Text("Source"u8)) is { } file ? $" ({file})" : "";
+        return Bounded.Title($"Suppressed in Trivy as {Bounded.Word(raw.Text("Status"u8)) ?? "unknown"}{source}: {raw.Text("Statement"u8)?.Trim().TrimEnd('.') ?? "no statement"}.");
     }
 
     ReportItem Vulnerability(JsonItem item, JsonElement raw, Target target)

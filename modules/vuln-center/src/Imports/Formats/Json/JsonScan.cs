@@ -12,8 +12,7 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
 {
     const int InitialBuffer = 256 << 10;
     const int MaxScalarLength = 64 << 10;
-    const int MaxRetained = 32 << 20;
-    const int MaxSections = 200_000;
+    const int MaxRetained = 64 << 20;
 
     readonly List<Frame> _frames = [];
     byte[] _buffer = ArrayPool<byte>.Shared.Rent(InitialBuffer);
@@ -203,9 +202,11 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
         {
             if (isContainer)
                 _skipTo = reader.CurrentDepth;
-            if (node is not null)
-                Present.Add(PendingPointer());
-            return null;
+            if (node is null)
+                return null;
+            var leaf = PendingPointer();
+            Present.Add(leaf);
+            return Retain(leaf.Length, reader.TokenStartIndex, leaf);
         }
         if (node.IsLeaf || (node.Pattern is not null && !isContainer))
             return AddScalar(ref reader);
@@ -238,13 +239,12 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
             Sections.Add(section = new JsonSection(pattern, pointer, Extents.Count));
         else if (!isArray && node.EachMember is { Pattern: { } memberPattern })
             Sections.Add(section = new JsonSection(memberPattern, pointer, Extents.Count) { Names = names = [] });
-        if (Sections.Count > MaxSections)
-            return Fault(ReportFormatException.TooMany, $"More than {MaxSections} groups of results.", reader.TokenStartIndex, pointer);
         // Array elements are not noted: there can be millions, and nobody asks for them by pointer.
-        if (_frames.Count == 0 || !_frames[^1].IsArray)
+        var isNoted = _frames.Count == 0 || !_frames[^1].IsArray;
+        if (isNoted)
             Present.Add(pointer);
         _frames.Add(new Frame(node, isArray, section, pointer, names));
-        return Retain(pointer.Length, reader.TokenStartIndex, pointer);
+        return isNoted || isArray || section is not null ? Retain(pointer.Length, reader.TokenStartIndex, pointer) : null;
     }
 
     ScanFault? ExpectNull(JsonPaths.Node node, ref Utf8JsonReader reader) => reader.TokenType == JsonTokenType.Null
@@ -269,7 +269,7 @@ internal sealed class JsonScan(Stream report, JsonPaths paths, ReportContext con
     {
         _retained += characters + 64;
         return _retained > MaxRetained
-            ? Fault(ReportFormatException.TooMany, "The report's headers are larger than 32 million characters.", tokenStart, pointer)
+            ? Fault(ReportFormatException.TooMany, $"What the report names besides its results (packages, targets, files) takes more than {MaxRetained} characters; send it in parts, with scope=partial.", tokenStart, pointer)
             : null;
     }
 

@@ -39,6 +39,9 @@ internal sealed class JsonShape(Stream report, ReportContext context) : IDisposa
 
     public bool IsArray { get; private set; }
 
+    /// <summary>The root array has an element, of whatever kind.</summary>
+    public bool HasElements { get; private set; }
+
     /// <summary>More than one value, one after the other.</summary>
     public bool IsLines => _roots > 1;
 
@@ -143,6 +146,7 @@ internal sealed class JsonShape(Stream report, ReportContext context) : IDisposa
         }
 
         var frame = _frames[^1];
+        HasElements |= IsArray && _frames.Count == 1;
         var path = frame.IsArray ? frame.Prefix + "*" : _pending is null ? null : frame.Prefix + _pending;
         if (path is not null && reader.TokenType != JsonTokenType.Null && (Paths.Count < MaxPaths || Paths.ContainsKey(path)))
             Paths[path] = isContainer ? null : Scalar(ref reader);

@@ -136,6 +136,8 @@ internal sealed class XmlMap : IDisposable
 /// <summary>An element on the way to those asked for.</summary>
 internal sealed class XmlPlace(XmlPaths.Node node, string name, string @namespace, XmlPlace? parent, int index, long offset)
 {
+    internal static readonly Dictionary<string, string> NoAttributes = [];
+
     readonly List<XmlSection> _sections = [];
 
     /// <summary>Local name.</summary>
@@ -150,7 +152,7 @@ internal sealed class XmlPlace(XmlPaths.Node node, string name, string @namespac
     public string Pointer { get; } = parent is null ? $"/{name}" : parent.PointerOf(name, index);
 
     /// <summary>Without namespace declarations, by local name.</summary>
-    public IReadOnlyDictionary<string, string> Attributes { get; internal set; } = new Dictionary<string, string>();
+    public IReadOnlyDictionary<string, string> Attributes { get; internal set; } = NoAttributes;
 
     /// <summary>Where it starts in the report, in bytes from 0.</summary>
     public long Offset { get; } = offset;
@@ -160,7 +162,7 @@ internal sealed class XmlPlace(XmlPaths.Node node, string name, string @namespac
 
     internal XmlPaths.Node Node { get; } = node;
     internal long Length { get; set; }
-    internal IDictionary<string, string> Namespaces { get; set; } = new Dictionary<string, string>();
+    internal IDictionary<string, string> Namespaces { get; set; } = NoAttributes;
 
     /// <summary>The elements asked for that it holds, of those that were asked for itself.</summary>
     public IReadOnlyList<XmlSection> Sections => _sections;

@@ -7,8 +7,10 @@ namespace Wave16.VulnCenter.Imports.Formats.Xml;
 /// <summary>The first pass of <see cref="XmlMap"/>.</summary>
 internal sealed class XmlScan(Stream report, TextEncoding encoding, XmlPaths paths, ReportContext context)
 {
-    const int MaxSections = 200_000;
-    const int MaxRetained = 32 << 20;
+    const int MaxRetained = 64 << 20;
+
+    // What a thing takes besides its texts, as characters.
+    const int Overhead = 64;
 
     readonly List<Frame> _frames = [];
     int _retained;
@@ -127,8 +129,6 @@ internal sealed class XmlScan(Stream report, TextEncoding encoding, XmlPaths pat
             PlaceNames.Add(node.Name);
             if (node.IsAsked && !node.IsLeaf)
                 Places.Add(frame.Place);
-            if (Places.Count > MaxSections)
-                throw source.Fault(ReportFormatException.TooMany, $"More than {MaxSections} groups of results.");
         }
         _frames.Add(frame);
         if (reader.IsEmptyElement)
@@ -152,6 +152,8 @@ internal sealed class XmlScan(Stream report, TextEncoding encoding, XmlPaths pat
 
     Dictionary<string, string> AttributesOf(XmlReader reader, TextSource source)
     {
+        if (!reader.HasAttributes)
+            return XmlPlace.NoAttributes;
         var attributes = new Dictionary<string, string>(StringComparer.Ordinal);
         while (reader.MoveToNextAttribute())
         {
@@ -198,8 +200,7 @@ internal sealed class XmlScan(Stream report, TextEncoding encoding, XmlPaths pat
                     break;
                 }
             }
-            if (Sections.Count > MaxSections)
-                throw source.Fault(ReportFormatException.TooMany, $"More than {MaxSections} groups of results.");
+            Retain(0, source);
         }
         Extents.Add(new Extent(frame.Start, (int)length, frame.Index, frame.Node));
         section.Count++;
@@ -209,9 +210,9 @@ internal sealed class XmlScan(Stream report, TextEncoding encoding, XmlPaths pat
 
     void Retain(int characters, TextSource source)
     {
-        _retained += characters + 64;
+        _retained += characters + Overhead;
         if (_retained > MaxRetained)
-            throw source.Fault(ReportFormatException.TooMany, "The report's headers are larger than 32 million characters.");
+            throw source.Fault(ReportFormatException.TooMany, $"What the report names besides its results (components, dependencies, hosts) takes more than {MaxRetained} characters; send it in parts, with scope=partial.");
     }
 
     ReportFormatException Classify(XmlException malformed, TextSource source)
