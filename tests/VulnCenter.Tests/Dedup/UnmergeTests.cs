@@ -73,6 +73,26 @@ public sealed class UnmergeTests(VulnCenterHost host) : IClassFixture<VulnCenter
     }
 
     [Fact]
+    public async Task A_finding_that_other_rules_gave_a_key_of_it_to_is_still_recognised_afterwards()
+    {
+        using var client = await host.OperatorAsync("unmerge-given");
+        var first = Sast("R1", "src/a.cs", 1, "z()", """{"id":"z"}""");
+        string[] mixed = [Sast("R1", "src/a.cs", 5, "x()", """{"id":"x"}"""), Sast("R1", "src/a.cs", 9, "y()", """{"id":"x"}""")];
+        await client.ShowAsync(first);
+        var known = await client.OnlyFindingAsync();
+        await client.ShowAsync(mixed);
+        await client.ChangeRulesAsync(new DedupKeyRule("file", [FindingKind.Sast], ["rule", "path"]), Position);
+        var over = (await client.FindingsAsync()).Items.Single(finding => finding.Id != known.Id);
+
+        var unmerged = await client.UnmergeAsync(over.Id, identity => identity.Line == 9);
+
+        Assert.NotEmpty(unmerged.SeparatedBy);
+        var again = await client.ShowAsync(first);
+        Assert.Equal((0L, 1L), (again.New, again.Matched));
+        Assert.True(known.LastSeen < (await client.FindingAsync(known.Id)).Finding.LastSeen);
+    }
+
+    [Fact]
     public async Task An_over_merge_of_many_problems_behind_one_tool_id_can_be_undone_one_by_one()
     {
         const string tenant = "unmerge-tool-id";

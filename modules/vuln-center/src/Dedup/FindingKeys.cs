@@ -10,6 +10,12 @@ namespace Wave16.VulnCenter.Dedup;
 /// <param name="IsSplit">There are findings in it that somebody told apart.</param>
 internal sealed record Recognition(SourceRules Rules, Refinements Refinements, bool IsSplit);
 
+/// <param name="Holders">Of each key the finding that is known by it.</param>
+internal sealed record KnownFindings(IReadOnlyDictionary<Sha256Digest, Guid> Holders, IReadOnlyDictionary<Guid, List<(Trait Trait, IReadOnlyList<DedupKey> Keys)>> Findings)
+{
+    public KnownFindings Without(Guid finding) => this with { Findings = Findings.Where(known => known.Key != finding).ToDictionary() };
+}
+
 /// <summary>What the audit log says of findings that got other keys.</summary>
 internal sealed record RekeyAudit(string Service, string Source, int RuleSet, long Findings, long Unknown, long Split, long Lost);
 
@@ -250,35 +256,23 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
     {
         var pairs = await Separations.PairsAsync(connection, scope, cancellation);
         var findings = pairs.SelectMany(pair => (Guid[])[pair.Finding, pair.Other]).Distinct().ToArray();
-        var holders = (await connection.ListAsync("""
-            select key, finding from vuln_center.finding_key where tenant = $1 and finding = any ($2)
-            """, ReadHolder, cancellation, scope.Tenant, findings)).ToDictionary();
-        var rows = await connection.ListAsync(
-            """
+        var rows = await connection.ListAsync("""
             select observation, identity, payload_hash from vuln_center.staged
-            where import = $1 and service = $2 and source = $3 and identity is not null and keys && $4
-            """, ReadTrait, cancellation, import, scope.Service, scope.Source, holders.Keys.Select(key => key.ToBytes()).ToArray());
+            where import = $1 and service = $2 and source = $3 and identity is not null
+              and keys && (select array_agg(key) from vuln_center.finding_key where tenant = $4 and finding = any ($5))
+            """, ReadTrait, cancellation, import, scope.Service, scope.Source, scope.Tenant, findings);
         if (rows.Count == 0)
         {
             return [];
         }
 
-        foreach (var (key, finding) in await connection.ListAsync("""
-            select key, finding from vuln_center.finding_key where tenant = $1 and service = $2 and source = $3 and key = any ($4)
-            """, ReadHolder, cancellation, scope.Tenant, scope.Service, scope.Source,
-            rows.SelectMany(row => recognition.Refinements.KeysOf(row.Trait, recognition.Rules)).Select(key => key.Hash.ToBytes()).ToArray()))
-        {
-            holders[key] = finding;
-        }
-
         var traits = await Separations.TraitsAsync(connection, scope.Tenant, findings, cancellation);
-        var before = findings.Where(traits.ContainsKey).ToDictionary(
-            finding => finding, finding => traits[finding].Select(trait => (Trait: trait, Keys: recognition.Refinements.KeysOf(trait, recognition.Rules))).ToList());
+        var known = await KnownAsync(connection, scope, findings, [.. traits.Values.SelectMany(side => side), .. rows.Select(row => row.Trait)], recognition, cancellation);
         foreach (var (_, trait) in rows)
         {
-            var known = recognition.Refinements.KeysOf(trait, recognition.Rules).Where(key => holders.ContainsKey(key.Hash)).ToList();
-            var decisive = known.Find(key => key.Fields.Any(field => field.Name.StartsWith(Refinements.FieldPrefix, StringComparison.Ordinal))) ?? known[0];
-            if (traits.TryGetValue(holders[decisive.Hash], out var side))
+            var keys = recognition.Refinements.KeysOf(trait, recognition.Rules).Where(key => known.Holders.ContainsKey(key.Hash)).ToList();
+            var decisive = keys.Find(key => key.Fields.Any(field => field.Name.StartsWith(Refinements.FieldPrefix, StringComparison.Ordinal))) ?? keys[0];
+            if (traits.TryGetValue(known.Holders[decisive.Hash], out var side))
             {
                 side.Add(trait);
             }
@@ -286,21 +280,40 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
 
         List<Refinement> added = [.. pairs.SelectMany(pair => Separations.Separate(
             traits.GetValueOrDefault(pair.Finding) ?? [], traits.GetValueOrDefault(pair.Other) ?? [], recognition.Rules, recognition.Refinements) ?? [])];
-        if (added.Count == 0)
+        if (added.Count > 0)
         {
-            return added;
-        }
-
-        await Separations.SaveAsync(connection, scope, added, now, cancellation);
-        await connection.ExecuteAsync(
-            "delete from vuln_center.finding_key where tenant = $1 and service = $2 and source = $3 and key = any ($4)",
-            cancellation, scope.Tenant, scope.Service, scope.Source, added.Select(refined => refined.Key.ToBytes()).ToArray());
-        foreach (var (finding, known) in before)
-        {
-            await Separations.GiveAsync(connection, scope, finding, Changed(known, recognition, key => holders.GetValueOrDefault(key) == finding), cancellation);
+            await Separations.SaveAsync(connection, scope, added, now, cancellation);
+            await GiveRefinedAsync(connection, scope, known, added, recognition, cancellation);
         }
 
         return added;
+    }
+
+    /// <summary>These findings, and those that are known by a key of these results, with what they are recognised by; before a key is refined.</summary>
+    internal static async Task<KnownFindings> KnownAsync(
+        NpgsqlConnection connection, SourceScope scope, IEnumerable<Guid> findings, IEnumerable<Trait> results, Recognition recognition, CancellationToken cancellation)
+    {
+        var holders = (await connection.ListAsync(
+            "select key, finding from vuln_center.finding_key where tenant = $1 and service = $2 and source = $3 and key = any ($4)",
+            row => (new Sha256Digest(row.GetFieldValue<byte[]>(0)), row.GetGuid(1)), cancellation, scope.Tenant, scope.Service, scope.Source,
+            results.SelectMany(result => recognition.Refinements.KeysOf(result, recognition.Rules)).Select(key => key.Hash).Distinct().Select(key => key.ToBytes()).ToArray())).ToDictionary();
+        var traits = await Separations.TraitsAsync(connection, scope.Tenant, findings.Concat(holders.Values), cancellation);
+        return new KnownFindings(holders, traits.ToDictionary(
+            finding => finding.Key,
+            finding => finding.Value.Select(trait => (trait, recognition.Refinements.KeysOf(trait, recognition.Rules))).ToList()));
+    }
+
+    /// <summary>Whoever had a key that was refined is known by what became of it.</summary>
+    internal static async Task GiveRefinedAsync(
+        NpgsqlConnection connection, SourceScope scope, KnownFindings known, IReadOnlyList<Refinement> added, Recognition recognition, CancellationToken cancellation)
+    {
+        await connection.ExecuteAsync(
+            "delete from vuln_center.finding_key where tenant = $1 and service = $2 and source = $3 and key = any ($4)",
+            cancellation, scope.Tenant, scope.Service, scope.Source, added.Select(refined => refined.Key.ToBytes()).ToArray());
+        foreach (var (finding, results) in known.Findings)
+        {
+            await Separations.GiveAsync(connection, scope, finding, Changed(results, recognition, key => known.Holders.GetValueOrDefault(key) == finding), cancellation);
+        }
     }
 
     /// <summary>Keys that were refined since, where the finding had them or they were a result's best.</summary>
@@ -310,8 +323,6 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
             .Zip(recognition.Refinements.Refine(known.Keys, known.Trait))
             .Where(key => key.First.Hash != key.Second.Hash && (key.First.Ordinal == 0 || had(key.First.Hash)))
             .Select(key => key.Second)).DistinctBy(key => key.Hash)];
-
-    private static (Sha256Digest Key, Guid Finding) ReadHolder(NpgsqlDataReader row) => (new Sha256Digest(row.GetFieldValue<byte[]>(0)), row.GetGuid(1));
 
     private static (Guid Observation, Trait Trait) ReadTrait(NpgsqlDataReader row) =>
         (row.GetGuid(0), new Trait(Identities.Read(row.GetString(1)), new Sha256Digest(row.GetFieldValue<byte[]>(2))));

@@ -124,21 +124,25 @@ internal sealed class Unmerging(
         // What moved away from its place has moved back there when the one that it was taken for leaves.
         var returns = staying.TrueForAll(o => o.Moved);
         var (theirs, mine) = (Keyed(leaving), Keyed(returns ? staying : staying.FindAll(o => !o.Moved)));
-        if (Separations.Separate([.. mine.Select(known => known.Trait)], [.. theirs.Select(known => known.Trait)], recognition.Rules, recognition.Refinements) is not { } added)
+        var known = await FindingKeys.KnownAsync(connection, scope, [], mine.Concat(theirs).Select(result => result.Trait), recognition, cancellation);
+        if (Separations.Separate([.. mine.Select(result => result.Trait)], [.. theirs.Select(result => result.Trait)], recognition.Rules, recognition.Refinements) is not { } added)
         {
             return null;
         }
 
+        var had = (await connection.ListAsync(
+            "select key from vuln_center.finding_key where tenant = $1 and finding = $2", row => new Sha256Digest(row.GetFieldValue<byte[]>(0)), cancellation, scope.Tenant, finding)).ToHashSet();
         if (added.Count > 0)
         {
             await Separations.SaveAsync(connection, scope, added, now, cancellation);
+
+            // Other rules may have given a key of it to another finding.
+            await FindingKeys.GiveRefinedAsync(connection, scope, known.Without(finding), added, recognition, cancellation);
         }
 
-        var had = (await connection.ListAsync(
-            "select key from vuln_center.finding_key where tenant = $1 and finding = $2", row => new Sha256Digest(row.GetFieldValue<byte[]>(0)), cancellation, scope.Tenant, finding)).ToHashSet();
         await connection.ExecuteAsync(
             "delete from vuln_center.finding_key where tenant = $1 and finding = $2 and key = any ($3)", cancellation,
-            scope.Tenant, finding, theirs.SelectMany(known => known.Keys).Select(key => key.Hash.ToBytes()).ToArray());
+            scope.Tenant, finding, theirs.SelectMany(result => result.Keys).Select(key => key.Hash.ToBytes()).ToArray());
         await Separations.GiveAsync(connection, scope, finding, returns ? All(mine) : FindingKeys.Changed(mine, recognition, had.Contains), cancellation);
         await Separations.GiveAsync(connection, scope, fresh, All(theirs), cancellation);
         if (returns)
@@ -151,7 +155,7 @@ internal sealed class Unmerging(
         return added;
 
         IReadOnlyCollection<DedupKey> All(List<(Trait Trait, IReadOnlyList<DedupKey> Keys)> side) =>
-            [.. side.SelectMany(known => recognition.Refinements.Refine(known.Keys, known.Trait)).OrderBy(key => key.Ordinal).DistinctBy(key => key.Hash)];
+            [.. side.SelectMany(result => recognition.Refinements.Refine(result.Keys, result.Trait)).OrderBy(key => key.Ordinal).DistinctBy(key => key.Hash)];
 
         List<(Trait Trait, IReadOnlyList<DedupKey> Keys)> Keyed(List<SplitObservation> side) =>
             [.. side.Select(o => o.Trait).OfType<Trait>().Select(trait => (trait, recognition.Refinements.KeysOf(trait, recognition.Rules)))];
