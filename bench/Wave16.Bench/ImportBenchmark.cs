@@ -64,7 +64,37 @@ internal static class ImportBenchmark
         table.Add("identical report again", $"{identical.Median:F2}", identical.Range(), $"{identical.Median / floor.Median:F1}");
         table.Add("again, another timestamp", $"{timestamp.Median:F2}", timestamp.Range(), $"{timestamp.Median / floor.Median:F1}");
         table.Print();
+        await ToldApartAsync(hosted, database, ground.Folder, cancellation);
         await CountStatementsAsync(hosted, database, small, report, cancellation);
+    }
+
+    /// <summary>Equal places, before and after one finding of the service was un-merged: from then on numbers are recalled.</summary>
+    private static async Task ToldApartAsync(Hosted hosted, NpgsqlDataSource database, string folder, CancellationToken cancellation)
+    {
+        var report = await SyntheticReport.WriteCodeAsync(folder, Findings, shift: 0, cancellation);
+        var shifted = await SyntheticReport.WriteCodeAsync(folder, Findings, shift: 3, cancellation);
+        Samples first = new(), moved = new(), identical = new(), apart = new();
+        for (var round = 0; round < Ground.Rounds; round++)
+        {
+            using var client = await hosted.ClientAsync($"code-{round}", cancellation);
+            Expect(Findings, (await first.TimeAsync(() => client.ImportAsync(report, cancellation, "generic"))).New);
+            await RestAsync(database, cancellation);
+            Expect(Findings, (await moved.TimeAsync(() => client.ImportAsync(shifted, cancellation, "generic"))).Matched);
+            await RestAsync(database, cancellation);
+            ExpectNothing(await identical.TimeAsync(() => client.ImportAsync(shifted, cancellation, "generic")));
+            await client.UnmergeOneAsync(cancellation);
+            await client.ImportAsync(shifted, cancellation, "generic");
+            await RestAsync(database, cancellation);
+            ExpectNothing(await apart.TimeAsync(() => client.ImportAsync(shifted, cancellation, "generic")));
+            await RestAsync(database, cancellation);
+        }
+
+        var table = new Table($"import: {Findings:N0} results that stand in pairs in one file with the same code, seconds", "", "median", "range");
+        table.Add("first import", $"{first.Median:F2}", first.Range());
+        table.Add("half of them three lines further down", $"{moved.Median:F2}", moved.Range());
+        table.Add("identical report again", $"{identical.Median:F2}", identical.Range());
+        table.Add("again, after an un-merge in the service", $"{apart.Median:F2}", apart.Range());
+        table.Print();
     }
 
     private static async Task CountStatementsAsync(Hosted hosted, NpgsqlDataSource database, string small, string large, CancellationToken cancellation)

@@ -51,6 +51,44 @@ internal static class SyntheticReport
         return path;
     }
 
+    /// <summary>
+    /// A report in the normalized schema of static analysis, where a file has the same rule on the same code twice: only their place tells the two apart.
+    /// </summary>
+    /// <param name="shift">How many lines further down the second of each two stands.</param>
+    public static async Task<string> WriteCodeAsync(string folder, int findings, int shift, CancellationToken cancellation)
+    {
+        var path = Path.Combine(folder, $"code-{findings}-{Guid.NewGuid():N}.json");
+        await using var file = new FileStream(path, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 16, FileOptions.Asynchronous);
+        await using var json = new Utf8JsonWriter(file);
+        json.WriteStartObject();
+        json.WriteString("schemaVersion", "1");
+        json.WriteString("source", "code");
+        json.WriteStartArray("findings");
+        for (var i = 0; i < findings; i++)
+        {
+            json.WriteStartObject();
+            json.WriteString("kind", "sast");
+            json.WriteString("rule", $"rule-{i / 2 % 40}");
+            json.WriteString("title", "Query built from input");
+            json.WriteString("severity", "high");
+            json.WriteStartObject("location");
+            json.WriteString("path", $"src/module{i / 200}/file{i / 20}.cs");
+            json.WriteNumber("startLine", 10 + (i / 2 % 10) + (i % 2 * (100 + shift)));
+            json.WriteString("snippet", $"db.Execute(query{i / 2 % 10})");
+            json.WriteEndObject();
+            json.WriteEndObject();
+            if (json.BytesPending > 1 << 15)
+            {
+                await json.FlushAsync(cancellation);
+            }
+        }
+
+        json.WriteEndArray();
+        json.WriteEndObject();
+        await json.FlushAsync(cancellation);
+        return path;
+    }
+
     private static void Vulnerability(Utf8JsonWriter json, int i, string type)
     {
         var id = $"CVE-2024-{10_000 + i}";
