@@ -48,7 +48,8 @@ internal sealed class LaneQueue(int batch, int concurrency)
             List<SubjectKey> enough = [];
             foreach (var line in _lines.Values)
             {
-                line.LeftOut = line.Waiting.Count >= _enough;
+                // What the store returned of a subject that has failed would be passed over, and be returned again, and again.
+                line.LeftOut = line.Failed || line.Waiting.Count >= _enough;
                 if (line.LeftOut)
                 {
                     enough.Add(line.Subject);

@@ -175,7 +175,7 @@ internal sealed record PendingDelivery(long Id, SubjectKey Subject, int Attempts
 
 /// <param name="Limit">Rows to fetch at most.</param>
 /// <param name="InHand">Deliveries that are queued, running, or tried and not settled yet.</param>
-/// <param name="Enough">Subjects with so many deliveries queued that more would crowd out the others.</param>
+/// <param name="Enough">Subjects of which more would crowd out the others: so many are queued, or the head has failed and that is not settled yet.</param>
 /// <param name="Forgotten">How often the queue had let go of what it held when this was planned.</param>
 internal sealed record FetchPlan(int Limit, long[] InHand, IReadOnlyList<SubjectKey> Enough, int Forgotten);
 

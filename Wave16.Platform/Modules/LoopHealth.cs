@@ -27,7 +27,12 @@ internal sealed class LoopHealth(string name, DependencyHealth health, ILogger l
 
     public void Failed(Exception failure)
     {
-        var kind = failure is PostgresException refused ? refused.SqlState : failure.GetType().Name;
+        var kind = failure switch
+        {
+            PostgresException refused => refused.SqlState,
+            NpgsqlException busy when busy.IsPoolExhausted() => "every connection is in use",
+            _ => failure.GetType().Name,
+        };
         if (kind == _failure)
         {
             return;

@@ -71,6 +71,11 @@ internal sealed class ModuleStartup(
             await look.ExecuteScalarAsync(cancellation);
             health.Report(dependency, DependencyState.Healthy);
         }
+        catch (NpgsqlException busy) when (busy.IsPoolExhausted())
+        {
+            // The server was not asked, so what was known of it stands.
+            log.LogWarning("{Module}: every connection is in use", database.Module);
+        }
         catch (Exception failure) when (failure is not OperationCanceledException || !cancellation.IsCancellationRequested)
         {
             if (!health.Reports.Any(report => report.Name == dependency && report.State is DependencyState.Degraded))

@@ -32,10 +32,19 @@ public sealed class SaveTail
     /// the command carries the module's own parameters, and the tail's are added after them.
     /// </summary>
     /// <exception cref="NpgsqlException">Nothing was written; or, when the connection was lost, that is not known.</exception>
-    public async Task<SaveOutcome> SaveAsync(NpgsqlCommand save, EntityChange change, CancellationToken cancellation)
+    public Task<SaveOutcome> SaveAsync(NpgsqlCommand save, EntityChange change, CancellationToken cancellation) => SaveAsync(save, change, on: null, cancellation);
+
+    /// <summary>The same, on a connection of the caller's, who has more to do in one transaction.</summary>
+    /// <exception cref="NpgsqlException">Nothing was written; or, when the connection was lost, that is not known.</exception>
+    public async Task<SaveOutcome> SaveAsync(NpgsqlCommand save, EntityChange change, NpgsqlConnection? on, CancellationToken cancellation)
     {
+        if (on is not null)
+        {
+            save.Connection = on;
+        }
+
         var hash = AddParameters(save.Parameters, change);
-        return await AnswerAsync(change, hash, await save.ExecuteScalarAsync(cancellation) is not null, cancellation);
+        return await AnswerAsync(change, hash, await save.ExecuteScalarAsync(cancellation) is not null, on, cancellation);
     }
 
     /// <summary>The same, where locks are to be held before the save's snapshot is taken: it is the last command, all in one transaction.</summary>
@@ -54,10 +63,10 @@ public sealed class SaveTail
             saved = await reader.ReadAsync(cancellation);
         }
 
-        return await AnswerAsync(change, hash, saved, cancellation);
+        return await AnswerAsync(change, hash, saved, on: null, cancellation);
     }
 
-    private async Task<SaveOutcome> AnswerAsync(EntityChange change, byte[] hash, bool saved, CancellationToken cancellation)
+    private async Task<SaveOutcome> AnswerAsync(EntityChange change, byte[] hash, bool saved, NpgsqlConnection? on, CancellationToken cancellation)
     {
         if (saved)
         {
@@ -65,9 +74,15 @@ public sealed class SaveTail
             return new SaveOutcome.Saved(hash);
         }
 
-        return change.CommandId is { } command && await CommandAnswers.FindAsync(_database, change.Tenant, change.EntityKey, command, cancellation) is { } answer
-            ? new SaveOutcome.AlreadyDone(answer)
-            : new SaveOutcome.Stale();
+        if (change.CommandId is not { } command)
+        {
+            return new SaveOutcome.Stale();
+        }
+
+        var answer = on is null
+            ? await CommandAnswers.FindAsync(_database, change.Tenant, change.EntityKey, command, cancellation)
+            : await CommandAnswers.FindOnAsync(on, change.Tenant, change.EntityKey, command, cancellation);
+        return answer is null ? new SaveOutcome.Stale() : new SaveOutcome.AlreadyDone(answer);
     }
 
     /// <summary>The SQL that follows the CTE <c>u</c>, with positional parameters from <paramref name="first"/> on.</summary>

@@ -118,6 +118,7 @@ internal sealed class DevelopmentTokens : IDisposable
 /// <param name="Lifetime">Seconds, an hour unless given, a day at most.</param>
 /// <param name="Partner">The partner organisation to act for.</param>
 /// <param name="BreakGlass">The reason a cross-tenant administrator gives.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 internal sealed record DevelopmentTokenRequest(
     string? Tenant = null, string? Subject = null, IReadOnlyList<string>? Scopes = null, IReadOnlyList<string>? Roles = null,
     int? Lifetime = null, string? Partner = null, string? BreakGlass = null);

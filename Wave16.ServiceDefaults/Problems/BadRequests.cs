@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Http;
 
@@ -9,10 +10,12 @@ namespace Wave16.ServiceDefaults;
 /// <summary>Says which field was wrong when the framework refused a request before our code saw it.</summary>
 internal static partial class BadRequests
 {
-    public static (ProblemCode Code, string Detail, IReadOnlyList<FieldError>? Errors) Describe(BadHttpRequestException exception)
+    /// <param name="exception">The framework's.</param>
+    /// <param name="body">What the endpoint reads from the body, as far as it says so.</param>
+    public static (ProblemCode Code, string Detail, IReadOnlyList<FieldError>? Errors) Describe(BadHttpRequestException exception, JsonTypeInfo? body)
     {
         if (exception.InnerException is JsonException json)
-            return DescribeJson(json);
+            return DescribeJson(json, body);
         switch (exception.StatusCode)
         {
             case StatusCodes.Status413PayloadTooLarge:
@@ -55,7 +58,7 @@ internal static partial class BadRequests
             : (ProblemCodes.Invalid, "The request could not be read.", null);
     }
 
-    public static (ProblemCode Code, string Detail, IReadOnlyList<FieldError>? Errors) DescribeJson(JsonException json)
+    private static (ProblemCode Code, string Detail, IReadOnlyList<FieldError>? Errors) DescribeJson(JsonException json, JsonTypeInfo? body)
     {
         var at = json is { LineNumber: { } line, BytePositionInLine: { } column }
             ? string.Create(CultureInfo.InvariantCulture, $" at line {line + 1}, byte {column + 1}")
@@ -64,6 +67,8 @@ internal static partial class BadRequests
         // The reader derives its own exception; what the serializer or a converter throws is valid JSON of the wrong shape.
         if (json.GetType() != typeof(JsonException) || json.InnerException is JsonException)
             return (ProblemCodes.Malformed, $"The body stops being valid JSON{at}.", [new FieldError(pointer, $"is not valid JSON{at}")]);
+        if (json.Message.Contains("could not be mapped to any .NET member", StringComparison.Ordinal))
+            return (ProblemCodes.Invalid, $"The body has a member that is not known{at}.", [new FieldError(pointer, "is not a member of this body")]);
         if (MissingMembers().Match(json.Message) is { Success: true } missing)
         {
             var members = QuotedName().Matches(missing.Groups["names"].Value).Select(m => new FieldError(pointer + "/" + Escape(m.Groups["name"].Value), "is required"));
@@ -73,9 +78,32 @@ internal static partial class BadRequests
         var reason = json.Message == Rfc3339Time.Expected ? Rfc3339Time.Expected
             : json.Message.Contains("doesn't allow null values", StringComparison.Ordinal) ? "must not be null"
             : json.Message.StartsWith("Duplicate property", StringComparison.Ordinal) ? "is given twice"
+            : Choices(json.Path, body) is { } choices ? $"must be one of {choices}"
             : "has a value that is not accepted here";
         return (ProblemCodes.Invalid, $"The body has a value that is not accepted{at}.", [new FieldError(pointer, reason)]);
     }
+
+    /// <summary>The names of the enum that the serializer's path leads to, as they travel; null when it leads to anything else.</summary>
+    private static string? Choices(string? path, JsonTypeInfo? body)
+    {
+        if (body?.Type is not { } type)
+            return null;
+        foreach (Match step in PathStep().Matches(path ?? ""))
+        {
+            if (!body.Options.TryGetTypeInfo(type, out var info) || Behind(step, info) is not { } next)
+                return null;
+            type = next;
+        }
+
+        type = Nullable.GetUnderlyingType(type) ?? type;
+        return type.IsEnum
+            ? string.Join(", ", Enum.GetValues(type).Cast<object>().Select(value => JsonSerializer.SerializeToElement(value, body.Options.GetTypeInfo(type)).GetString()))
+            : null;
+    }
+
+    private static Type? Behind(Match step, JsonTypeInfo info) => info.Kind == JsonTypeInfoKind.Object
+        ? info.Properties.FirstOrDefault(property => string.Equals(property.Name, StepName(step), StringComparison.OrdinalIgnoreCase))?.PropertyType
+        : info.ElementType;
 
     /// <summary>From the serializer's path (<c>$.findings[3]['odd name']</c>) to RFC 6901 (<c>/findings/3/odd name</c>).</summary>
     internal static string ToPointer(string? path)
@@ -85,14 +113,16 @@ internal static partial class BadRequests
         var pointer = new StringBuilder(path.Length + 4);
         foreach (Match step in PathStep().Matches(path))
         {
-            var name = step.Groups["dotted"] is { Success: true } dotted ? dotted.Value
-                : step.Groups["index"] is { Success: true } index ? index.Value
-                : step.Groups["quoted"].Value;
-            pointer.Append('/').Append(Escape(name));
+            pointer.Append('/').Append(Escape(StepName(step)));
         }
 
         return pointer.ToString();
     }
+
+    private static string StepName(Match step) =>
+        step.Groups["dotted"] is { Success: true } dotted ? dotted.Value
+        : step.Groups["index"] is { Success: true } index ? index.Value
+        : step.Groups["quoted"].Value;
 
     private static string Escape(string name) =>
         name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal);

@@ -1,11 +1,16 @@
+using System.Text.Json.Serialization.Metadata;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Json;
+using Microsoft.AspNetCore.Http.Metadata;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 
 namespace Wave16.ServiceDefaults;
 
 /// <summary>The one place where an exception becomes an answer.</summary>
-internal sealed class ExceptionToProblem(IEnumerable<IExceptionMapper> contributed, ProblemWriter writer, ILogger<ExceptionToProblem> logger)
+internal sealed class ExceptionToProblem(
+    IEnumerable<IExceptionMapper> contributed, ProblemWriter writer, IOptions<JsonOptions> json, ILogger<ExceptionToProblem> logger)
     : IExceptionHandler
 {
     private readonly IExceptionMapper[] _mappers = [.. contributed, new InfrastructureFailures()];
@@ -18,7 +23,7 @@ internal sealed class ExceptionToProblem(IEnumerable<IExceptionMapper> contribut
                 await writer.WriteAsync(httpContext, refused.Refusal);
                 return true;
             case BadHttpRequestException bad:
-                var (code, detail, errors) = BadRequests.Describe(bad);
+                var (code, detail, errors) = BadRequests.Describe(bad, BodyOf(httpContext));
                 await writer.WriteAsync(httpContext, code, detail, errors);
                 return true;
         }
@@ -49,6 +54,10 @@ internal sealed class ExceptionToProblem(IEnumerable<IExceptionMapper> contribut
         await writer.WriteAsync(httpContext, ProblemCodes.Internal, "Tell us the traceId; the log has the rest.");
         return true;
     }
+
+    private JsonTypeInfo? BodyOf(HttpContext http) =>
+        http.Features.Get<IExceptionHandlerFeature>()?.Endpoint?.Metadata.GetMetadata<IAcceptsMetadata>()?.RequestType is { } body
+            && json.Value.SerializerOptions.TryGetTypeInfo(body, out var type) ? type : null;
 
     // The route's pattern, not the path: ids and query strings stay out of the log.
     private static string Route(HttpContext http) =>

@@ -9,6 +9,7 @@ namespace Wave16.ServiceDefaults;
 internal sealed class InfrastructureFailures : IExceptionMapper
 {
     private static readonly ExceptionAnswer Database = new(ProblemCodes.Unavailable, "The database cannot be reached right now.", "postgres");
+    private static readonly ExceptionAnswer DatabaseBusy = new(ProblemCodes.Overloaded, "The service is busy: every connection to its database is in use.", "postgres");
     private static readonly ExceptionAnswer DatabaseTooSlow = new(ProblemCodes.TimedOut, "The database took too long.", "postgres");
     private static readonly ExceptionAnswer Cluster = new(ProblemCodes.Unavailable, "The entity's owner cannot be reached right now.", "orleans");
     private static readonly ExceptionAnswer ClusterBusy = new(ProblemCodes.Overloaded, "The cluster is at its limit.", "orleans");
@@ -22,6 +23,7 @@ internal sealed class InfrastructureFailures : IExceptionMapper
         PostgresException { SqlState: PostgresErrorCodes.ReadOnlySqlTransaction } => Database,
         PostgresException { IsTransient: true } => Database,
         PostgresException => null,
+        NpgsqlException failure when failure.IsPoolExhausted() => DatabaseBusy,
         NpgsqlException { IsTransient: true } or NpgsqlException { InnerException: SocketException or IOException or TimeoutException } => Database,
         SocketException or HttpRequestException or ExecutionRejectedException => Neighbour,
         TimeoutException => TooSlow,

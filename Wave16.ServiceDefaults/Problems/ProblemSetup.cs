@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -17,7 +18,12 @@ internal static class ProblemSetup
         services.AddExceptionHandler<ExceptionToProblem>();
         // Otherwise the framework answers 400 without saying which parameter, except in Development.
         services.Configure<RouteHandlerOptions>(options => options.ThrowOnBadRequest = true);
-        services.ConfigureHttpJsonOptions(options => Wave16Json.Configure(options.SerializerOptions));
+        services.ConfigureHttpJsonOptions(options =>
+        {
+            Wave16Json.Configure(options.SerializerOptions);
+            // A misspelt member of a request would otherwise change what it means without anybody noticing.
+            options.SerializerOptions.UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow;
+        });
     }
 
     public static void UseProblems(this WebApplication app)

@@ -89,13 +89,34 @@ public abstract class HttpConformance(Hosts hosts) : ModuleConformance(hosts)
         var host = await HostAsync(module);
         var sample = ModuleSample.Of(module);
         using var client = await host.WithRolesAsync(NewTenant(), sample.Roles);
-        using var broken = new StringContent("""{"a": """, Encoding.UTF8, "application/json");
+        using var broken = new StringContent("{", Encoding.UTF8, "application/json");
         using var malformed = await SendAsync(client, sample.JsonPost, broken);
         await ProblemAsync(malformed, HttpStatusCode.BadRequest, "request.malformed");
         using var wrong = new StringContent(sample.BadField.Body, Encoding.UTF8, "application/json");
         using var refused = await SendAsync(client, sample.JsonPost, wrong);
         var problem = await ProblemAsync(refused, HttpStatusCode.BadRequest);
         Assert.Contains(sample.BadField.Pointer, problem.GetProperty("errors").EnumerateArray().Select(error => error.GetProperty("pointer").GetString()));
+    }
+
+    [Theory]
+    [MemberData(nameof(Modules))]
+    public async Task A_misspelt_member_of_a_body_is_pointed_at_whatever_is_done_with_it(string module)
+    {
+        var host = await HostAsync(module);
+        var sample = ModuleSample.Of(module);
+        using var client = await host.WithRolesAsync(NewTenant(), sample.Roles);
+        var operations = OpenApiDocument.Operations(await GetJsonAsync(client, $"/openapi/{module}.json"))
+            .Where(operation => operation.TakesJson && !sample.PublishedBodies.Contains(operation.Name)).ToList();
+        Assert.NotEmpty(operations);
+        foreach (var operation in operations)
+        {
+            using var request = operation.ToRequest();
+            request.Content = new StringContent("""{"misspelt":true}""", Encoding.UTF8, "application/json");
+            request.Headers.TryAddWithoutValidation("If-Match", "*");
+            using var refused = await client.SendAsync(request, Cancel);
+            var problem = await ProblemAsync(refused, HttpStatusCode.BadRequest, "request.invalid");
+            Assert.Equal((operation.Name, "/misspelt"), (operation.Name, Assert.Single(problem.GetProperty("errors").EnumerateArray()).GetProperty("pointer").GetString()));
+        }
     }
 
     [Theory]

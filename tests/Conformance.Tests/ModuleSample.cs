@@ -29,6 +29,9 @@ public abstract class ModuleSample
     /// <summary>JSON for <see cref="JsonPost"/> in which one field has a value of the wrong kind, and that field's JSON pointer.</summary>
     public abstract (string Body, string Pointer) BadField { get; }
 
+    /// <summary>Operations whose body has a format that others publish and may add to: <c>POST /findings/tickets/webhook</c>.</summary>
+    public virtual string[] PublishedBodies => [];
+
     /// <summary>A neighbour that the module tells something of what happens to an entity.</summary>
     public abstract string Neighbour { get; }
 

@@ -7,6 +7,10 @@ internal sealed record Operation(string Method, string Path, JsonElement Definit
 {
     public string Name => $"{Method} {Path}";
 
+    /// <summary>Whether it reads its body as JSON of one shape, and not as a stream.</summary>
+    public bool TakesJson => Definition.TryGetProperty("requestBody", out var body) && body.GetProperty("content").TryGetProperty("application/json", out var json)
+        && json.GetProperty("schema").TryGetProperty("$ref", out var schema) && schema.GetString() != "#/components/schemas/Stream";
+
     /// <summary>A request that reaches the endpoint: path parameters are filled, everything else is left out.</summary>
     public HttpRequestMessage ToRequest()
     {

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Wave16.VulnCenter.Contracts;
 
 /// <summary>Something that shows what a finding is, or that it is gone: a file, or a reference to one that is kept elsewhere.</summary>
@@ -15,6 +17,7 @@ public sealed record Artifact(
 /// <param name="MediaType">As for files: one that is taken here.</param>
 /// <param name="Size">In bytes.</param>
 /// <param name="Note">1 to 2,000 characters.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record ArtifactReference(string Sha256, string Uri, string MediaType, long? Size = null, string? Note = null);
 
 /// <summary>A finding's artifacts, latest first.</summary>

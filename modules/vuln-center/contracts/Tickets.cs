@@ -36,11 +36,13 @@ public sealed record TicketRequest(string Connector, string? Project = null, boo
 /// <summary>A finding's tickets, oldest first.</summary>
 public sealed record TicketList(IReadOnlyList<Ticket> Items);
 
-/// <summary>Body of <c>POST /findings/tickets/webhook</c>, as Standard Webhooks shape it. Types other than <c>ticket.updated</c> change nothing.</summary>
+/// <summary>Body of <c>POST /findings/tickets/webhook</c>, as Standard Webhooks shape it, with members that may be more than these. Types other than <c>ticket.updated</c> change nothing.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Skip)]
 public sealed record TicketWebhook(string Type, DateTimeOffset Timestamp, TicketUpdate? Data = null);
 
 /// <param name="Connector"><c>jira</c> or <c>servicenow</c>.</param>
 /// <param name="Id">As the connector calls it: <c>SEC-12</c>.</param>
 /// <param name="State"><c>open</c>, <c>in-progress</c>, <c>resolved</c> or <c>closed</c>.</param>
 /// <param name="UpdatedAt">Since when. One that is not later than what is known changes nothing.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Skip)]
 public sealed record TicketUpdate(string Connector, string Id, TicketState State, DateTimeOffset UpdatedAt);

@@ -21,6 +21,8 @@ internal sealed class VulnCenterSample : ModuleSample
 
     public override (string Body, string Pointer) BadField => ("""{"status":7}""", "/status");
 
+    public override string[] PublishedBodies => ["POST /findings/tickets/webhook"];
+
     public override string Neighbour => "safety-console";
 
     public override async Task<IReadOnlyList<string>> MakeAsync(HttpClient client, int count)

@@ -294,6 +294,41 @@ public sealed class OutboxLaneTests(PostgresFixture postgres) : OutboxTest(postg
     }
 
     [Fact]
+    public async Task Subjects_whose_heads_have_failed_hold_up_no_other_while_that_is_not_settled()
+    {
+        // The clock stands, so nothing is settled while a delivery runs.
+        var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using var store = await OpenStoreAsync("hub");
+        await store.CountAsync("t", "slow", 1);
+        await store.CountAsync("t", "failing", 1);
+        await store.CountAsync("t", "after", 1);
+        for (var version = 2; version <= 6; version++)
+        {
+            await store.CountAsync("t", "failing", version);
+        }
+
+        var slow = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var hub = new Recorder("hub", async (envelope, _) =>
+        {
+            if (envelope.Subject == "slow")
+            {
+                await slow.Task;
+            }
+
+            return envelope.Subject == "failing" ? new DeliveryOutcome.Retry("no") : DeliveryOutcome.Done;
+        });
+        await using var lane = StartLane(store, hub, time, new LaneSettings { Batch = 4, Concurrency = 2 });
+        Assert.Equal(["failing 1", "after 1"], (await hub.NextAsync(2)).Select(Name));
+
+        await store.CountAsync("t", "other", 1);
+
+        Assert.Equal("other 1", Name(await hub.NextAsync()));
+        slow.SetResult();
+        await lane.StopAsync();
+        Assert.Equal(6, await store.PendingAsync());
+    }
+
+    [Fact]
     public async Task A_change_that_was_open_while_many_others_committed_is_found_by_the_next_look_from_the_start()
     {
         var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());

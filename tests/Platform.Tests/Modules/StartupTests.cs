@@ -120,6 +120,23 @@ public sealed class StartupTests(PostgresFixture postgres)
     }
 
     [Fact]
+    public async Task A_pool_that_is_exhausted_is_not_a_database_that_is_away()
+    {
+        using var busy = new LogSignal("sample: every connection is in use");
+        var clock = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        await using var sample = await (await StartAsync(await SampleModule.DatabaseAsync(postgres), busy, clock)).ReadyAsync();
+        var taken = await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => sample.Database.OpenAsync(Cancellation).AsTask()));
+        clock.Advance(TimeSpan.FromSeconds(5));
+        await busy.Seen;
+
+        using var health = await sample.SendAsync(HttpMethod.Get, "/health");
+
+        var report = await health.Content.ReadFromJsonAsync<JsonElement>(Cancellation);
+        Assert.Contains(report.GetProperty("dependencies").EnumerateArray(), dependency => dependency.GetProperty("name").GetString() == "sample-db" && dependency.GetProperty("state").GetString() == "healthy");
+        await Task.WhenAll(taken.Select(connection => connection.DisposeAsync().AsTask()));
+    }
+
+    [Fact]
     public async Task A_failed_script_is_why_a_module_is_not_ready()
     {
         using var failed = new LogSignal("not ready, migration broken/0002_half.sql failed");

@@ -9,12 +9,17 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 using Wave16.ServiceDefaults;
+using Wave16.Testing;
 
 namespace Wave16.Platform.Tests.ServiceDefaults;
 
-public sealed class ProblemTests
+public sealed class ProblemTests(PostgresFixture postgres)
 {
-    private sealed record Thing(string Name, DateTimeOffset SeenAt, Level Level = Level.Low, int Count = 0, IReadOnlyList<Thing>? Parts = null);
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    private sealed record Thing(
+        string Name, DateTimeOffset SeenAt, Level Level = Level.Low, int Count = 0, IReadOnlyList<Thing>? Parts = null,
+        IReadOnlyDictionary<string, IReadOnlyList<Step?>>? Steps = null);
 
     [JsonConverter(typeof(JsonStringEnumConverter<Level>))]
     private enum Level
@@ -127,6 +132,11 @@ public sealed class ProblemTests
         { """{"name":"a","name":"b","seenAt":"2026-01-01T00:00:00Z"}""", "request.invalid", "/name", "is given twice" },
         { """{"name":"a","seenAt":"2026-01-01T00:00:00Z","parts":[{"name":"b","seenAt":"2026-01-01T00:00:00Z","count":"x"}]}""", "request.invalid", "/parts/0/count", "has a value that is not accepted here" },
         { """{"name":"a","seenAt":"2026-01-01T00:00:00Z","count":99999999999}""", "request.invalid", "/count", "has a value that is not accepted here" },
+        { """{"name":"a","seenAt":"2026-01-01T00:00:00Z","level":"high"}""", "request.invalid", "/level", "must be one of low, very-high" },
+        { """{"name":"a","seenAt":"2026-01-01T00:00:00Z","parts":[{"name":"b","seenAt":"2026-01-01T00:00:00Z","Steps":{"x":["new",null,"old"]}}]}""", "request.invalid", "/parts/0/Steps/x/2", "must be one of new, ready-to-go" },
+        { """{"name":"a","seenAt":"2026-01-01T00:00:00Z","cuont":1}""", "request.invalid", "/cuont", "is not a member of this body" },
+        { """{"nmae":"a","seenAt":"2026-01-01T00:00:00Z"}""", "request.invalid", "/nmae", "is not a member of this body" },
+        { """{"name":"a","seenAt":"2026-01-01T00:00:00Z","parts":[{"name":"b","it's a/b":{},"seenAt":"2026-01-01T00:00:00Z"}]}""", "request.invalid", "/parts/0/it's a~1b", "is not a member of this body" },
     };
 
     [Theory]
@@ -157,15 +167,15 @@ public sealed class ProblemTests
     }
 
     [Fact]
-    public async Task Unknown_members_are_allowed_and_enums_are_kebab_case()
+    public async Task Enums_are_kebab_case_and_what_is_none_is_answered_with_those_there_are()
     {
         await using var service = await Start(app => app.MapPost("/things", (Sample sample) => sample).AllowAnonymous());
 
-        var answer = await service.PostJson("/things", """{"step":"ready-to-go","at":"2026-01-01T02:00:00.5+02:00","new":[1]}""");
+        var answer = await service.PostJson("/things", """{"step":"ready-to-go","at":"2026-01-01T02:00:00.5+02:00"}""");
         var number = await service.PostJson("/things", """{"step":1,"at":"2026-01-01T02:00:00Z"}""");
 
         Assert.Equal("""{"step":"ready-to-go","at":"2026-01-01T02:00:00.5+02:00"}""", answer.Body);
-        Assert.Equal(["/step has a value that is not accepted here"], number.Errors());
+        Assert.Equal(["/step must be one of new, ready-to-go"], number.Errors());
     }
 
     private sealed record Sample(Step Step, DateTimeOffset At);
@@ -224,7 +234,6 @@ public sealed class ProblemTests
     public static TheoryData<string, string> Outages => new()
     {
         { "refused connection", "unavailable" },
-        { "exhausted pool", "unavailable" },
         { "57P01", "unavailable" },
         { "57P03", "unavailable" },
         { "53300", "unavailable" },
@@ -247,7 +256,6 @@ public sealed class ProblemTests
         Exception exception = outage switch
         {
             "refused connection" => new NpgsqlException("no", new SocketException((int)SocketError.ConnectionRefused)),
-            "exhausted pool" => new NpgsqlException("pool", new TimeoutException()),
             "socket" => new SocketException((int)SocketError.HostUnreachable),
             "neighbour" => new HttpRequestException("db-7.internal refused"),
             "open breaker" => new Polly.CircuitBreaker.BrokenCircuitException(),
@@ -292,6 +300,23 @@ public sealed class ProblemTests
         Assert.Equal((503, "unavailable", "2"), (answer.Status, answer.Problem(), answer.Headers["Retry-After"]));
         Assert.DoesNotContain(service.Log.Entries, e => e.Text.Contains("hidden-word", StringComparison.Ordinal));
         Assert.DoesNotContain(service.Log.Entries, e => e.Level >= LogLevel.Error);
+    }
+
+    [Fact]
+    public async Task An_exhausted_pool_is_told_from_a_database_that_is_away()
+    {
+        await using var source = NpgsqlDataSource.Create(new NpgsqlConnectionStringBuilder(await postgres.CreateDatabaseAsync(Cancellation)) { MaxPoolSize = 1, Timeout = 1 });
+        await using var taken = await source.OpenConnectionAsync(Cancellation);
+        await using var service = await Start(app => app.MapGet("/rows", async (CancellationToken cancel) =>
+        {
+            await using var connection = await source.OpenConnectionAsync(cancel);
+            return "open";
+        }).AllowAnonymous());
+
+        var answer = await service.Get("/rows");
+
+        Assert.Equal((503, "overloaded", "2"), (answer.Status, answer.Problem(), answer.Headers["Retry-After"]));
+        Assert.Equal("The service is busy: every connection to its database is in use.", answer.Json.GetProperty("detail").GetString());
     }
 
     [Fact]

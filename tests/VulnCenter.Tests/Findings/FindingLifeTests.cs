@@ -83,6 +83,8 @@ public sealed class FindingLifeTests(VulnCenterHost host) : IClassFixture<VulnCe
     [InlineData("""{"status":"verified","evidence":{"uri":"javascript:alert(1)"}}""", "/evidence/uri")]
     [InlineData("""{"status":"gone"}""", "/status")]
     [InlineData("""{"reason":"x"}""", "/status")]
+    [InlineData("""{"status":"triaged","reson":"reachable"}""", "/reson")]
+    [InlineData("""{"status":"verified","evidence":{"sha265":"abc"}}""", "/evidence/sha265")]
     public async Task A_bad_field_is_named(string body, string pointer)
     {
         using var client = await host.OperatorAsync("fields");
@@ -93,6 +95,20 @@ public sealed class FindingLifeTests(VulnCenterHost host) : IClassFixture<VulnCe
         Assert.Equal(HttpStatusCode.BadRequest, answer.StatusCode);
         var problem = await answer.Content.ReadFromJsonAsync<JsonElement>(TestContext.Current.CancellationToken);
         Assert.Contains(pointer, problem.GetProperty("errors").EnumerateArray().Select(error => error.GetProperty("pointer").GetString()));
+    }
+
+    [Theory]
+    [InlineData("status", """{"status":"gone"}""", "/status must be one of open, triaged, fixed, verified")]
+    [InlineData("severity", """{"severity":"huge","reason":"x"}""", "/severity must be one of unknown, none, info, low, medium, high, critical")]
+    public async Task A_value_there_is_not_is_answered_with_those_there_are(string what, string body, string error)
+    {
+        using var client = await host.OperatorAsync("values");
+        var finding = await ImportOneAsync(client, "shop-api", "high");
+        using var request = new HttpRequestMessage(what == "status" ? HttpMethod.Post : HttpMethod.Put, $"/findings/{finding.Id}/{what}") { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+        request.Headers.TryAddWithoutValidation("If-Match", "*");
+        using var answer = await client.SendAsync(request, TestContext.Current.CancellationToken);
+        var problem = await answer.Content.ReadFromJsonAsync<JsonElement>(TestContext.Current.CancellationToken);
+        Assert.Equal([error], problem.GetProperty("errors").EnumerateArray().Select(found => $"{found.GetProperty("pointer")} {found.GetProperty("reason")}"));
     }
 
     [Fact]

@@ -178,7 +178,9 @@ public sealed class PolicyTests(VulnCenterHost host) : IClassFixture<VulnCenterH
     [InlineData("/findings/policies/sla", """{"default":"default","tiers":{"a/b":"nope"}}""", "/tiers/a~1b")]
     [InlineData("/findings/policies/gate", """{"atLeast":"high","kev":true,"epss":2,"ssvc":[]}""", "/epss")]
     [InlineData("/findings/services/shop", """{"repository":"javascript:alert(1)"}""", "/repository")]
+    [InlineData("/findings/policies/sla", """{"default":"p","policies":[{"name":"p","rules":[{"dais":1}]}]}""", "/policies/0/rules/0/dais")]
     [InlineData("/findings/services/shop", """{"tier":""}""", "/tier")]
+    [InlineData("/findings/services/shop", """{"teir":"1"}""", "/teir")]
     [InlineData("/findings/services/shop", """{"cvssEnvironment":{"3.1":null}}""", "/cvssEnvironment/3.1")]
     public async Task A_bad_field_is_named_and_nothing_is_kept(string address, string body, string pointer)
     {

@@ -1,9 +1,11 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using System.Text;
 using System.Text.Json;
 using Wave16.ServiceDefaults;
 using Wave16.VulnCenter.Contracts;
 using Wave16.VulnCenter.Findings;
+using Wave16.VulnCenter.Imports.Formats.Json;
 
 namespace Wave16.VulnCenter.Cvss;
 
@@ -36,7 +38,7 @@ internal sealed class VectorList
 
     private enum Place
     {
-        /// <summary>Before the body's object, or in a member that is not ours.</summary>
+        /// <summary>Before the body's object, or in it.</summary>
         Outside,
 
         /// <summary>Behind the name of our member.</summary>
@@ -117,11 +119,27 @@ internal sealed class VectorList
                 break;
             case (Place.Outside, 0) when reader.TokenType is not (JsonTokenType.StartObject or JsonTokenType.EndObject):
                 throw Refused(ProblemCodes.Invalid.Code, "The body has a value that is not accepted.", "", "must be an object");
-            case (Place.Outside, 1) when reader.TokenType == JsonTokenType.PropertyName && reader.ValueTextEquals("vectors"u8):
+            case (Place.Outside, 1) when reader.TokenType == JsonTokenType.PropertyName && IsVectors(ref reader):
                 if (_seen)
                     throw Refused(ProblemCodes.Invalid.Code, "The body has a value that is not accepted.", "/vectors", "is given twice");
                 (_seen, _place) = (true, Place.AtVectors);
                 break;
+            case (Place.Outside, 1) when reader.TokenType == JsonTokenType.PropertyName:
+                var name = Encoding.UTF8.GetString(reader.HasValueSequence ? reader.ValueSequence.ToArray() : reader.ValueSpan);
+                throw Refused(ProblemCodes.Invalid.Code, "The body has a member that is not known.", "/" + JsonSection.Escape(name), "is not a member of this body");
+        }
+    }
+
+    private static bool IsVectors(ref Utf8JsonReader reader)
+    {
+        try
+        {
+            return reader.ValueTextEquals("vectors"u8);
+        }
+        catch (InvalidOperationException)
+        {
+            // An escape that stands for no character.
+            return false;
         }
     }
 

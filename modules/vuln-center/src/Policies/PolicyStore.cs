@@ -211,8 +211,7 @@ internal sealed class PolicyStore(
     {
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
-        save.Connection = connection;
-        var outcome = await tail.SaveAsync(save, change, cancellation);
+        var outcome = await tail.SaveAsync(save, change, connection, cancellation);
         if (outcome is SaveOutcome.Saved)
         {
             await jobs.EnqueueAsync(connection, recomputation, cancellation);
