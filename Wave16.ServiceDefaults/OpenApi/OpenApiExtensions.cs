@@ -25,6 +25,11 @@ public static class OpenApiExtensions
                 OpenApiComponents.AddTo(document);
                 return Task.CompletedTask;
             });
+            options.AddSchemaTransformer((schema, context, _) =>
+            {
+                OpenApiTimes.Describe(schema, context.JsonTypeInfo.Type);
+                return Task.CompletedTask;
+            });
             options.AddOperationTransformer((operation, context, _) =>
             {
                 if (context.Document is { } document)

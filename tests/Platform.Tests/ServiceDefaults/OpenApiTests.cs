@@ -10,7 +10,7 @@ namespace Wave16.Platform.Tests.ServiceDefaults;
 
 public sealed class OpenApiTests
 {
-    private sealed record Thing(string Name, Step Step, DateTimeOffset At);
+    private sealed record Thing(string Name, Step Step, DateTimeOffset At, DateTimeOffset? Until = null);
 
     private enum Step
     {
@@ -92,6 +92,15 @@ public sealed class OpenApiTests
         var put = Operation(document, "/things/{id}", "put");
         Assert.True(Parameters(put)["If-Match"].GetProperty("required").GetBoolean());
         Assert.True(put.GetProperty("responses").GetProperty("200").GetProperty("headers").TryGetProperty("ETag", out _));
+    }
+
+    [Fact]
+    public async Task Times_are_described_as_the_texts_they_are()
+    {
+        var properties = (await Document()).GetProperty("components").GetProperty("schemas").GetProperty("Thing").GetProperty("properties");
+
+        Assert.Equal("""{"type":"string","format":"date-time"}""", Compact(properties.GetProperty("at")));
+        Assert.Equal("""{"type":["null","string"],"format":"date-time"}""", Compact(properties.GetProperty("until")));
     }
 
     [Fact]

@@ -18,7 +18,7 @@ public sealed class SplitPropertyTests(VulnCenterHost host) : IClassFixture<Vuln
         [new("code", Sast, ["rule", "code"]), new("fingerprint", Sast, ["rule", "path?", "fingerprint"]), Position],
     ];
 
-    public static TheoryData<int> Seeds => [.. Enumerable.Range(1, 20)];
+    public static TheoryData<int> Seeds => [.. Enumerable.Range(1, 12)];
 
     [Theory]
     [MemberData(nameof(Seeds))]
