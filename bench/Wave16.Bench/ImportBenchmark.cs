@@ -64,15 +64,16 @@ internal static class ImportBenchmark
         table.Add("identical report again", $"{identical.Median:F2}", identical.Range(), $"{identical.Median / floor.Median:F1}");
         table.Add("again, another timestamp", $"{timestamp.Median:F2}", timestamp.Range(), $"{timestamp.Median / floor.Median:F1}");
         table.Print();
-        await ToldApartAsync(hosted, database, ground.Folder, cancellation);
         await CountStatementsAsync(hosted, database, small, report, cancellation);
     }
 
     /// <summary>Equal places, before and after one finding of the service was un-merged: from then on numbers are recalled.</summary>
-    private static async Task ToldApartAsync(Hosted hosted, NpgsqlDataSource database, string folder, CancellationToken cancellation)
+    public static async Task RunToldApartAsync(Ground ground, CancellationToken cancellation)
     {
-        var report = await SyntheticReport.WriteCodeAsync(folder, Findings, shift: 0, cancellation);
-        var shifted = await SyntheticReport.WriteCodeAsync(folder, Findings, shift: 3, cancellation);
+        await using var hosted = await Hosted.StartAsync(new VulnCenterModule(), await ground.DatabaseAsync("bench_import_apart", cancellation), cancellation);
+        var database = hosted.Services.GetRequiredKeyedService<ModuleDatabase>(VulnCenterModule.ModuleName).DataSource;
+        var report = await SyntheticReport.WriteCodeAsync(ground.Folder, Findings, shift: 0, cancellation);
+        var shifted = await SyntheticReport.WriteCodeAsync(ground.Folder, Findings, shift: 3, cancellation);
         Samples first = new(), moved = new(), identical = new(), apart = new();
         for (var round = 0; round < Ground.Rounds; round++)
         {

@@ -3,6 +3,7 @@ using Wave16.Bench;
 Dictionary<string, Func<Ground, CancellationToken, Task>> benchmarks = new(StringComparer.Ordinal)
 {
     ["import"] = ImportBenchmark.RunAsync,
+    ["import-apart"] = ImportBenchmark.RunToldApartAsync,
     ["import-200mb"] = LargeImportBenchmark.RunAsync,
     ["artifact-100mb"] = ArtifactBenchmark.RunAsync,
     ["dedup-trial"] = TrialBenchmark.RunAsync,

@@ -68,6 +68,8 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
             await RecallAsync(connection, scope, import, recognition, cancellation);
         }
 
+        await connection.ExecuteAsync(MatchSql.JoinByHash, cancellation);
+
         // Fingerprints first: what they recognise is not to be recognised by its place.
         foreach (var fingerprints in (bool[])[true, false])
         {
@@ -77,6 +79,7 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
             }
         }
 
+        await connection.ExecuteAsync(MatchSql.JoinFreely, cancellation);
         if (recognition.IsSplit && await SettleAsync(connection, scope, import, recognition, now, cancellation) is { Count: > 0 } added)
         {
             await RestageAsync(connection, scope, import, recognition, [.. added.Select(refined => refined.Key)], NoNumbers, cancellation);
@@ -178,7 +181,7 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
             select s.observation, s.identity, s.payload_hash from vuln_center.staged s
             where s.import = $1 and s.service = $2 and s.source = $3 and s.identity is not null
               {(any is null ? "" : "and s.ctid in (select h.ctid from vuln_center.staged h, unnest(h.keys) as u(key) where h.import = $1 and u.key in (select unnest($4::bytea[])))")}
-              {(numbers.Count == 0 ? "" : "and s.observation not in (select observation from recalled)")}
+              {(numbers.Count == 0 ? "" : "and not exists (select from recalled r where r.observation = s.observation)")}
             """, ReadTrait, cancellation, any is null ? [import, scope.Service, scope.Source] : [import, scope.Service, scope.Source, any]);
         return RestageAsync(
             connection, scope, import, recognition, rows,
@@ -190,7 +193,6 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
 
     private static async Task RecallAsync(NpgsqlConnection connection, SourceScope scope, Guid import, Recognition recognition, CancellationToken cancellation)
     {
-        await connection.ExecuteAsync("insert into recalled (observation, keys) select observation, keys from vuln_center.staged where import = $1 and service = $2 and source = $3", cancellation, import, scope.Service, scope.Source);
         var recollection = new Recollection(recognition);
         var rows = connection.BatchesAsync(
             "known_results", Recollection.Results,
@@ -199,14 +201,17 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
         await RestageAsync(
             connection, scope, import, recognition, rows,
             row => recollection.Recall(row.Known.Trait.Identity, row.Finding, row.Before) is { } identity ? row.Known.Trait with { Identity = identity } : null,
-            row => row.Known.Observation, cancellation);
-        await connection.ExecuteAsync("delete from recalled where observation not in (select observation from restaged)", cancellation);
+            row => row.Known.Observation, cancellation, """
+            insert into recalled (observation, keys) select r.observation, s.keys from restaged r join vuln_center.staged s using (observation) where s.import = $1 and s.service = $2 and s.source = $3
+            """);
+        await connection.ExecuteAsync("analyze recalled", cancellation);
     }
 
     /// <param name="now">What a result is now; null: as it was.</param>
+    /// <param name="before">Done before they are changed.</param>
     private static async Task RestageAsync<TRow>(
         NpgsqlConnection connection, SourceScope scope, Guid import, Recognition recognition, IAsyncEnumerable<IReadOnlyList<TRow>> batches,
-        Func<TRow, Trait?> now, Func<TRow, Guid> observationOf, CancellationToken cancellation)
+        Func<TRow, Trait?> now, Func<TRow, Guid> observationOf, CancellationToken cancellation, string? before = null)
     {
         await connection.ExecuteAsync("""
             create temp table if not exists restaged (
@@ -237,6 +242,12 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
             }
 
             await copy.CompleteAsync(cancellation);
+        }
+
+        await connection.ExecuteAsync("analyze restaged", cancellation);
+        if (before is not null)
+        {
+            await connection.ExecuteAsync(before, cancellation, import, scope.Service, scope.Source);
         }
 
         await connection.ExecuteAsync("""

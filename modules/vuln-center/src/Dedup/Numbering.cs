@@ -114,7 +114,8 @@ internal static class Numbering
 
     /// <summary>
     /// The places of families that have several of them, in the report and among the findings, family by family. $1 import,
-    /// $2 service, $3 source, $4 tenant, $5 whether tools' fingerprints or all other keys. Uses finding_key_family.
+    /// $2 service, $3 source, $4 tenant, $5 whether tools' fingerprints or all other keys. Uses finding_key_family; "|| ''" keeps it from the keys of the whole service
+    /// in the primary key, which the planner may believe to be few (<see cref="MatchSql.Candidates"/>).
     /// </summary>
     private const string Places = """
         with result as (
@@ -127,7 +128,7 @@ internal static class Numbering
           select k.* from (select distinct family from result) u
           cross join lateral (
             select family, key, number, finding from vuln_center.finding_key k
-            where k.tenant = $4 and k.family = u.family and k.service = $2 and k.source = $3 offset 0) k
+            where k.family = u.family and k.service = $2 and k.tenant || '' = $4 and k.source || '' = $3 offset 0) k
         ), several as (
           select family from (select family, key, is_recalled from result union select family, key, null from held) keys
           group by family having count(distinct key) > 1 or count(distinct is_recalled) > 1
@@ -141,12 +142,14 @@ internal static class Numbering
             order by b.ord limit 1) better on true
           where r.family in (select family from several)
           order by r.family, r.key, r.is_recalled, better.finding is not null, r.ordinal
+        ), beside as (
+          select distinct on (family, reported) family, reported, number from result where is_recalled order by family, reported, ordinal
         )
         select u.family, false as is_held, u.key, u.number, s.line, (s.detail ->> 'column')::int as place_column, s.code_scope,
                encode(sha256(convert_to(s.title || '|' || coalesce(s.url, '') || '|' || coalesce(s.detail ->> 'description', ''), 'UTF8')), 'hex') as label,
-               true as is_live, u.finding, u.is_recalled,
-               case when not u.is_recalled then (select r.number from result r where r.is_recalled and r.family = u.family and r.reported = u.key order by r.ordinal limit 1) end as beside
+               true as is_live, u.finding, u.is_recalled, b.number as beside
         from unit u join vuln_center.staged s on s.ctid = u.place
+        left join beside b on not u.is_recalled and b.family = u.family and b.reported = u.key
         union all
         select h.family, true, h.key, h.number, f.line, (f.detail ->> 'column')::int, f.code_scope,
                encode(sha256(convert_to(f.title || '|' || coalesce(f.url, '') || '|' || coalesce(f.detail ->> 'description', ''), 'UTF8')), 'hex'),

@@ -15,19 +15,23 @@ internal sealed class Recollection(Recognition recognition)
     /// several findings the one that was seen last and stands there. $1 import, $2 service, $3 source, $4 tenant. Uses finding_key_family and observation's primary key.
     /// </summary>
     public const string Results = """
-        with known as (
-          select distinct on (s.observation) s.observation, s.ordinal, s.identity, s.payload_hash, o.finding, o.identity as before, f.line is not distinct from s.line as stands
-          from vuln_center.staged s
-          cross join lateral (
+        select s.observation, s.identity, s.payload_hash, k.finding, k.before
+        from vuln_center.staged s
+        cross join lateral (
+          select o.finding, o.identity as before, f.line is not distinct from s.line as stands
+          from (
             select distinct k.finding from unnest(s.families) as u(family)
-            join vuln_center.finding_key k on k.tenant = $4 and k.service = $2 and k.source = $3 and k.family = u.family) h
-          join vuln_center.observation o on o.tenant = $4 and o.finding = h.finding and o.payload_hash = s.payload_hash and not o.moved and o.identity is not null
+            cross join lateral (
+              select k.finding from vuln_center.finding_key k where k.family = u.family and k.service = $2 and k.tenant || '' = $4 and k.source || '' = $3 offset 0) k) h
+          cross join lateral (
+            select o.finding, o.identity, o.id from vuln_center.observation o
+            where o.tenant = $4 and o.finding = h.finding and o.payload_hash = s.payload_hash and not o.moved and o.identity is not null offset 0) o
           join vuln_center.finding f on f.tenant = $4 and f.id = h.finding
           left join vuln_center.finding_seen q on q.tenant = $4 and q.finding = h.finding
-          where s.import = $1 and s.service = $2 and s.source = $3 and s.identity is not null
-          order by s.observation, q.at desc nulls last, stands desc, o.id desc
-        )
-        select observation, identity, payload_hash, finding, before from known order by stands desc, ordinal
+          order by q.at desc nulls last, stands desc, o.id desc
+          limit 1) k
+        where s.import = $1 and s.service = $2 and s.source = $3 and s.identity is not null
+        order by k.stands desc, s.ordinal
         """;
 
     private readonly Dictionary<(Sha256Digest Family, int Number, Guid Finding), int> _claims = [];
