@@ -35,16 +35,18 @@ internal static class Numbering
             Keep(i, place);
         }
 
-        foreach (var (i, place) in shown.Index().Where(place => place.Item is { IsRecalled: false, Beside: not null }))
+        foreach (var (i, place) in shown.Index().Where(place => !place.Item.IsRecalled))
         {
-            numbers[i] = place.Beside.GetValueOrDefault();
-        }
-
-        foreach (var (i, place) in shown.Index().Where(place => place.Item is { IsRecalled: false, Beside: null, Better: not null }))
-        {
-            foreach (var known in ofFinding[place.Better!].OrderBy(known => held[known].Number != place.Number).Where(taken.Add).Take(1))
+            if (place.Beside is { } beside)
             {
-                numbers[i] = held[known].Number;
+                numbers[i] = beside;
+            }
+            else if (place.Better is { } better)
+            {
+                foreach (var known in ofFinding[better].OrderBy(known => held[known].Number != place.Number).Where(taken.Add).Take(1))
+                {
+                    numbers[i] = held[known].Number;
+                }
             }
         }
 
