@@ -52,10 +52,10 @@ counts() {
   printf 'observations %s = new %s + matched %s + reopened %s + rejected %s; findings changed %s\n' \
     "$(first observations "$1")" "$(first new "$1")" "$(first matched "$1")" "$(first reopened "$1")" "$(first rejected "$1")" "$(first findingsChanged "$1")"
 }
-# The import's answer, once it has come to its end.
+# import [parameters]: the import's answer, once it has come to its end.
 import() {
   local answer id
-  answer=$(call POST "/findings/imports?format=$format&service=$(encoded "$service")" -H 'Content-Type: application/json' --data-binary "@$report") || exit 1
+  answer=$(call POST "/findings/imports?format=$format&service=$(encoded "$service")${1:-}" -H 'Content-Type: application/json' --data-binary "@$report") || exit 1
   id=$(first id "$answer")
   until [[ "$(first state "$answer")" =~ ^(succeeded|failed|cancelled)$ ]]; do
     sleep 1
@@ -101,17 +101,19 @@ fi
 move '{"status":"triaged","reason":"reachable from the internet"}'
 move '{"status":"fixed","reason":"upgraded in shop-api 2.4.1"}'
 [ "$severity" = critical ] && gate 404
-attached=$(call POST "/findings/$finding/artifacts" -F "file=@$report;type=application/json" -F 'note=the scan after the fix')
+# Proof is what was attached after the fix: the same bytes again would be those of an earlier run.
+attached=$(call POST "/findings/$finding/artifacts" -F 'file=@-;filename=retest.txt;type=text/plain' -F 'note=retested after the fix' <<<"Retested at $(date -u +%Y-%m-%dT%H:%M:%SZ): not reproducible.")
 echo "  attached $(first name "$attached")"
 move "{\"status\":\"verified\",\"evidence\":{\"sha256\":\"$(first sha256 "$attached")\"}}"
 
-say "The same report again: it still shows that finding, so it opens again; nothing else changes"
-again=$(import)
+say "The same report again, as of a scan of now: it still shows that finding, so it opens again; nothing else changes"
+sleep 1 # a scan that began before the fix would say nothing of it
+again=$(import "&scannedAt=$(date -u +%Y-%m-%dT%H:%M:%SZ)")
 counts "$again"
 echo "  now $(first status "$(call GET "/findings/$finding")"), regression $(first regression "$(call GET "/findings/$finding")")"
 
 say "And once more: nothing changes at all"
-again=$(import)
+again=$(import "&scannedAt=$(date -u +%Y-%m-%dT%H:%M:%SZ)")
 counts "$again"
 again=${again#*\"result\":}
 [ "$(first new "$again")$(first reopened "$again")$(first findingsChanged "$again")" = 000 ] || die "Something changed."
