@@ -117,7 +117,7 @@ public sealed class MigratorTests(PostgresFixture postgres)
 
         await sample.Get<Migrator>().MigrateAsync(Cancellation);
 
-        Assert.Equal(["sample"], await QueryAsync(database, "select distinct application_name from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"));
+        Assert.Equal(["sample"], await QueryAsync(database, "select distinct application_name from pg_stat_activity where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()"));
     }
 
     private static SampleHost Build(string connectionString, string name = SampleModule.ModuleName) =>
