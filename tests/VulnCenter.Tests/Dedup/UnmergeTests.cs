@@ -93,6 +93,34 @@ public sealed class UnmergeTests(VulnCenterHost host) : IClassFixture<VulnCenter
     }
 
     [Fact]
+    public async Task What_was_split_off_is_what_the_report_finds_and_not_what_was_fixed_there_before()
+    {
+        using var client = await host.OperatorAsync("unmerge-fixed-before");
+        var (first, second) = (Sast("R1", "src/a.cs", 1, "x()", """{"id":"7"}"""), Sast("R1", "lib/b.cs", 5, "y()", """{"id":"7"}"""));
+        await client.ShowAsync(first);
+        var known = await client.OnlyFindingAsync();
+        await client.ShowAsync(second);
+        var before = (await client.FindingsAsync()).Items.Single(finding => finding.Id != known.Id);
+        await client.ImportAsync("generic", Service, Report(first), "&scope=complete");
+        await client.ChangeRulesAsync(
+            new DedupKeyRule("tool-id", [FindingKind.Sast], ["rule", "fingerprint"]), new DedupKeyRule("sast", [FindingKind.Sast], ["rule", "path", "code", "occurrence"]), Position);
+        string[] report = [first, With(second, """{"title":"another title"}""")];
+        Assert.Equal((0L, 2L, 0L), await OutcomesAsync());
+
+        var unmerged = await client.UnmergeAsync(known.Id, identity => identity.Path == "lib/b.cs");
+
+        Assert.Equal(["path"], unmerged.SeparatedBy);
+        Assert.Equal((0L, 2L, 0L), await OutcomesAsync());
+        Assert.Equal((FindingStatus.Open, FindingStatus.Fixed), ((await client.FindingAsync(unmerged.NewFinding)).Finding.Status, (await client.FindingAsync(before.Id)).Finding.Status));
+
+        async Task<(long New, long Matched, long Reopened)> OutcomesAsync()
+        {
+            var shown = await client.ShowAsync(report);
+            return (shown.New, shown.Matched, shown.Reopened);
+        }
+    }
+
+    [Fact]
     public async Task An_over_merge_of_many_problems_behind_one_tool_id_can_be_undone_one_by_one()
     {
         const string tenant = "unmerge-tool-id";

@@ -13,19 +13,15 @@ namespace Wave16.VulnCenter.Tests.Imports;
 public sealed class ImportTests(VulnCenterHost host) : IClassFixture<VulnCenterHost>
 {
     /// <summary>Everything of a tenant that is state; when a finding was last seen and the scans themselves are not.</summary>
-    internal const string State = $"{Digest} {Shown} union all select k::text from vuln_center.finding_key k where tenant = $1) state";
-
-    /// <summary>The same without the keys that findings are known by.</summary>
-    internal const string StateWithoutKeys = $"{Digest} {Shown}) state";
-
-    private const string Digest = "select coalesce(sha256(convert_to(string_agg(line, E'\\n' order by line), 'UTF8'))::text, '') from (";
-
-    private const string Shown = """
-        select f::text as line from vuln_center.finding f where tenant = $1
-        union all select o::text from vuln_center.observation o where tenant = $1
-        union all select d::text from vuln_center.decision d where tenant = $1
-        union all select t::text from vuln_center.transition t where tenant = $1
-        union all select e::text from platform.event e where tenant = $1 and type not like '%scan-imported%' and type not like '%audit%'
+    internal const string State = """
+        select coalesce(sha256(convert_to(string_agg(line, E'\n' order by line), 'UTF8'))::text, '') from (
+          select f::text as line from vuln_center.finding f where tenant = $1
+          union all select k::text from vuln_center.finding_key k where tenant = $1
+          union all select r::text from vuln_center.dedup_refinement r where tenant = $1
+          union all select o::text from vuln_center.observation o where tenant = $1
+          union all select d::text from vuln_center.decision d where tenant = $1
+          union all select t::text from vuln_center.transition t where tenant = $1
+          union all select e::text from platform.event e where tenant = $1 and type not like '%scan-imported%' and type not like '%audit%') state
         """;
 
     private static byte[] Report(string name) => File.ReadAllBytes(VulnCenterCalls.Fixture(name));

@@ -48,8 +48,8 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
 
     /// <summary>Brings a staged report up to the rules its service's findings are known by, and keeps its results from joining what was told apart.</summary>
     /// <param name="staged">Version of the rules it was staged by.</param>
-    /// <returns>The version it is merged by.</returns>
-    public async Task<int> EnterAsync(
+    /// <returns>What it is merged by.</returns>
+    public async Task<Recognition> EnterAsync(
         NpgsqlConnection connection, SourceScope scope, Guid import, int staged, string actor, DateTimeOffset now, CancellationToken cancellation)
     {
         var recognition = await EnterAsync(connection, scope, actor, now, cancellation);
@@ -85,7 +85,31 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
             await RestageAsync(connection, scope, import, recognition, [.. added.Select(refined => refined.Key)], NoNumbers, cancellation);
         }
 
-        return recognition.Rules.Version;
+        return recognition;
+    }
+
+    /// <summary>
+    /// What a merged report brought to findings that were told apart may give them a key in common: it is refined now that it is known
+    /// which result is whose, so that the same report finds nothing more to do.
+    /// </summary>
+    public static async Task LeaveAsync(NpgsqlConnection connection, SourceScope scope, Recognition recognition, DateTimeOffset now, CancellationToken cancellation)
+    {
+        const string brought = """
+            select exists (
+              select from merge_row r
+              join vuln_center.never_merge n on n.tenant = $1 and n.finding = r.target
+              join vuln_center.observation o on o.tenant = $1 and o.finding = r.target and o.payload_hash = r.payload_hash and o.id = r.observation)
+            """;
+        if (!recognition.IsSplit || !await connection.ScalarAsync<bool>(brought, cancellation, scope.Tenant))
+        {
+            return;
+        }
+
+        var pairs = await Separations.PairsAsync(connection, scope, cancellation);
+        var findings = FindingsOf(pairs);
+        var traits = await Separations.TraitsAsync(connection, scope.Tenant, findings, cancellation);
+        var known = await KnownAsync(connection, scope, findings, traits.Values.SelectMany(side => side), recognition, cancellation);
+        await SeparateAsync(connection, scope, pairs, traits, known, recognition, now, cancellation);
     }
 
     public static async Task<(int Version, int Keyed, bool IsSplit, bool IsNumbered)> VersionsAsync(NpgsqlConnection connection, SourceScope scope, CancellationToken cancellation) =>
@@ -259,14 +283,14 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
 
     /// <summary>
     /// Keys of the report that findings which were told apart would have in common, as when a tool begins to send an id that
-    /// is the same for both: they are refined before anything is matched by them. A result belongs to the finding that has
-    /// a refined key of it, else to the one that has the best of its keys that is known.
+    /// is the same for both: they are refined before anything is matched by them. A result that no finding has shown as it is belongs
+    /// to the finding that has a refined key of it, else to the one that has the best of its keys that is known.
     /// </summary>
     private static async Task<IReadOnlyList<Refinement>> SettleAsync(
         NpgsqlConnection connection, SourceScope scope, Guid import, Recognition recognition, DateTimeOffset now, CancellationToken cancellation)
     {
         var pairs = await Separations.PairsAsync(connection, scope, cancellation);
-        var findings = pairs.SelectMany(pair => (Guid[])[pair.Finding, pair.Other]).Distinct().ToArray();
+        var findings = FindingsOf(pairs);
         var rows = await connection.ListAsync("""
             select observation, identity, payload_hash from vuln_center.staged
             where import = $1 and service = $2 and source = $3 and identity is not null
@@ -279,7 +303,8 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
 
         var traits = await Separations.TraitsAsync(connection, scope.Tenant, findings, cancellation);
         var known = await KnownAsync(connection, scope, findings, [.. traits.Values.SelectMany(side => side), .. rows.Select(row => row.Trait)], recognition, cancellation);
-        foreach (var (_, trait) in rows)
+        var shown = known.Findings.Values.SelectMany(results => results).Select(result => AsShown(result.Trait)).ToHashSet();
+        foreach (var trait in rows.Select(row => row.Trait).Where(trait => !shown.Contains(AsShown(trait))))
         {
             var keys = recognition.Refinements.KeysOf(trait, recognition.Rules).Where(key => known.Holders.ContainsKey(key.Hash)).ToList();
             var decisive = keys.Find(key => key.Fields.Any(field => field.Name.StartsWith(Refinements.FieldPrefix, StringComparison.Ordinal))) ?? keys[0];
@@ -289,12 +314,26 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
             }
         }
 
+        return await SeparateAsync(connection, scope, pairs, traits, known, recognition, now, cancellation);
+
+        static (Sha256Digest, string) AsShown(Trait trait) => (trait.Payload, Identities.Write(trait.Identity));
+    }
+
+    private static Guid[] FindingsOf(IEnumerable<(Guid Finding, Guid Other)> pairs) => [.. pairs.SelectMany(pair => (Guid[])[pair.Finding, pair.Other]).Distinct()];
+
+    private static async Task<IReadOnlyList<Refinement>> SeparateAsync(
+        NpgsqlConnection connection, SourceScope scope, IReadOnlyList<(Guid Finding, Guid Other)> pairs, Dictionary<Guid, List<Trait>> traits, KnownFindings known,
+        Recognition recognition, DateTimeOffset now, CancellationToken cancellation)
+    {
         List<Refinement> added = [.. pairs.SelectMany(pair => Separations.Separate(
             traits.GetValueOrDefault(pair.Finding) ?? [], traits.GetValueOrDefault(pair.Other) ?? [], recognition.Rules, recognition.Refinements) ?? [])];
         if (added.Count > 0)
         {
             await Separations.SaveAsync(connection, scope, added, now, cancellation);
-            await GiveRefinedAsync(connection, scope, known, added, recognition, cancellation);
+            await GiveWhatTheyHadAsync(connection, scope, known, added, recognition, cancellation);
+            var sides = FindingsOf(pairs);
+            await GiveTheirBestAsync(connection, scope, known with { Findings = known.Findings.Where(finding => sides.Contains(finding.Key)).ToDictionary() }, recognition, cancellation);
+            await GiveTheirBestAsync(connection, scope, known, recognition, cancellation);
         }
 
         return added;
@@ -315,7 +354,7 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
     }
 
     /// <summary>Whoever had a key that was refined is known by what became of it.</summary>
-    internal static async Task GiveRefinedAsync(
+    internal static async Task GiveWhatTheyHadAsync(
         NpgsqlConnection connection, SourceScope scope, KnownFindings known, IReadOnlyList<Refinement> added, Recognition recognition, CancellationToken cancellation)
     {
         await connection.ExecuteAsync(
@@ -323,16 +362,28 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
             cancellation, scope.Tenant, scope.Service, scope.Source, added.Select(refined => refined.Key.ToBytes()).ToArray());
         foreach (var (finding, results) in known.Findings)
         {
-            await Separations.GiveAsync(connection, scope, finding, Changed(results, recognition, key => known.Holders.GetValueOrDefault(key) == finding), cancellation);
+            await Separations.GiveAsync(connection, scope, finding, Refined(results, recognition, key => known.Holders.GetValueOrDefault(key.Hash) == finding), cancellation);
         }
     }
 
-    /// <summary>Keys that were refined since, where the finding had them or they were a result's best.</summary>
-    internal static IReadOnlyCollection<DedupKey> Changed(
-        IEnumerable<(Trait Trait, IReadOnlyList<DedupKey> Keys)> before, Recognition recognition, Predicate<Sha256Digest> had) =>
+    /// <summary>
+    /// The best key of a result that is nobody's becomes its finding's, also where the finding did not have what it was refined from. After all
+    /// that had it: the reports found those.
+    /// </summary>
+    internal static async Task GiveTheirBestAsync(NpgsqlConnection connection, SourceScope scope, KnownFindings known, Recognition recognition, CancellationToken cancellation)
+    {
+        foreach (var (finding, results) in known.Findings)
+        {
+            await Separations.GiveAsync(connection, scope, finding, Refined(results, recognition, key => key.Ordinal == 0), cancellation);
+        }
+    }
+
+    /// <summary>What became of some of the keys that were refined since.</summary>
+    internal static IReadOnlyCollection<DedupKey> Refined(
+        IEnumerable<(Trait Trait, IReadOnlyList<DedupKey> Keys)> before, Recognition recognition, Predicate<DedupKey> which) =>
         [.. before.SelectMany(known => known.Keys
             .Zip(recognition.Refinements.Refine(known.Keys, known.Trait))
-            .Where(key => key.First.Hash != key.Second.Hash && (key.First.Ordinal == 0 || had(key.First.Hash)))
+            .Where(key => key.First.Hash != key.Second.Hash && which(key.First))
             .Select(key => key.Second)).DistinctBy(key => key.Hash)];
 
     private static (Guid Observation, Trait Trait) ReadTrait(NpgsqlDataReader row) =>

@@ -79,6 +79,11 @@ internal static class Separations
     /// <summary>Gives keys to a finding that no other one has.</summary>
     public static async Task GiveAsync(NpgsqlConnection connection, SourceScope scope, Guid finding, IReadOnlyCollection<DedupKey> keys, CancellationToken cancellation)
     {
+        if (keys.Count == 0)
+        {
+            return;
+        }
+
         await using var command = connection.Statement("""
             insert into vuln_center.finding_key (tenant, service, source, key, finding, kind, content, family, number)
             select $1, $2, $3, k.key, $4, k.kind, k.content, k.family, case when k.family is not null then k.number end

@@ -137,14 +137,15 @@ internal sealed class Unmerging(
             await Separations.SaveAsync(connection, scope, added, now, cancellation);
 
             // Other rules may have given a key of it to another finding.
-            await FindingKeys.GiveRefinedAsync(connection, scope, known.Without(finding), added, recognition, cancellation);
+            await FindingKeys.GiveWhatTheyHadAsync(connection, scope, known.Without(finding), added, recognition, cancellation);
         }
 
         await connection.ExecuteAsync(
             "delete from vuln_center.finding_key where tenant = $1 and finding = $2 and key = any ($3)", cancellation,
             scope.Tenant, finding, theirs.SelectMany(result => result.Keys).Select(key => key.Hash.ToBytes()).ToArray());
-        await Separations.GiveAsync(connection, scope, finding, returns ? All(mine) : FindingKeys.Changed(mine, recognition, had.Contains), cancellation);
+        await Separations.GiveAsync(connection, scope, finding, returns ? All(mine) : FindingKeys.Refined(mine, recognition, key => key.Ordinal == 0 || had.Contains(key.Hash)), cancellation);
         await Separations.GiveAsync(connection, scope, fresh, All(theirs), cancellation);
+        await FindingKeys.GiveTheirBestAsync(connection, scope, known.Without(finding), recognition, cancellation);
         if (returns)
         {
             await connection.ExecuteAsync(

@@ -98,11 +98,9 @@ internal sealed class ImportMerge(
         }
 
         var now = clock.GetUtcNow().ToUniversalTime();
-        scan = scan with
-        {
-            RuleSet = await keys.EnterAsync(connection, new SourceScope(scan.Tenant, scan.Seen.Service, scan.Seen.Source), scan.Import, scan.RuleSet, scan.Actor, now, cancellation),
-        };
-        scan = await PlaceAsync(connection, scan, cancellation);
+        var scope = new SourceScope(scan.Tenant, scan.Seen.Service, scan.Seen.Source);
+        var recognition = await keys.EnterAsync(connection, scope, scan.Import, scan.RuleSet, scan.Actor, now, cancellation);
+        scan = await PlaceAsync(connection, scan with { RuleSet = recognition.Rules.Version }, cancellation);
         await connection.ExecuteAsync(MatchSql.Candidates, cancellation, scan.Tenant, scan.Seen.Service, scan.Seen.Source, scan.Import);
         await connection.ExecuteAsync(MatchSql.JoinByHash, cancellation);
         await connection.ExecuteAsync(MatchSql.Match, cancellation, scan.Import, scan.Seen.Service, scan.Seen.Source);
@@ -143,6 +141,7 @@ internal sealed class ImportMerge(
         await connection.ExecuteAsync(MergeSql.InsertObservations, cancellation,
             scan.Tenant, scan.Seen.Scan, now, (short)Outcome.New, (short)Outcome.Matched, (short)Outcome.Reopened, scan.RuleSet, scan.Seen.Service, scan.Seen.Source);
         await connection.ExecuteAsync(MergeSql.Returned, cancellation, scan.Tenant);
+        await FindingKeys.LeaveAsync(connection, scope, recognition, now, cancellation);
         await connection.ExecuteAsync(MergeSql.InsertRejections, cancellation,
             scan.Tenant, scan.Import, scan.Seen.Service, scan.Seen.Source, scan.Seen.Scan, now, (short)Outcome.Rejected, scan.RuleSet);
         await connection.ExecuteAsync(MergeSql.InsertDismissals, cancellation,
