@@ -253,13 +253,13 @@ public sealed class FindingLifeTests(VulnCenterHost host) : IClassFixture<VulnCe
         await client.ImportOneAsync("shop", "high", title: "Orders can be guessed");
         await client.ImportOneAsync("shop", "high", title: "Orders can be enumerated");
 
+        Assert.Equal(3L, await host.ScalarAsync<long>("select count(*) from platform.event where tenant = 'gate-title' and type like 'wave16.vuln-center.gate-%'"));
         Assert.Equal(["PUT", "PUT", "DELETE"], await GateCallsAsync(console, finding.Id, 3));
         Assert.Equal(
             ["Order ids can be guessed", "Order numbers can be guessed"],
             (await console.GetFromJsonAsync<JsonElement>("/neighbours/safety-console/received?after=0&limit=1000", TestContext.Current.CancellationToken)).GetProperty("items").EnumerateArray()
                 .Where(call => call.GetProperty("method").GetString() == "PUT" && call.GetProperty("path").GetString()?.Contains(finding.Id.ToString("D"), StringComparison.Ordinal) == true)
                 .Select(call => JsonSerializer.Deserialize<JsonElement>(call.GetProperty("body").GetString() ?? "").GetProperty("title").GetString()));
-        Assert.Equal(3L, await host.ScalarAsync<long>("select count(*) from platform.event where tenant = 'gate-title' and type like 'wave16.vuln-center.gate-%'"));
     }
 
     [Fact]
