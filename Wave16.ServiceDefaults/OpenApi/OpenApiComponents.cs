@@ -32,6 +32,23 @@ internal static class OpenApiComponents
         };
     }
 
+    /// <summary>The framework makes a schema of each type that an endpoint names; operations are completed without some of them.</summary>
+    public static void RemoveUnreached(OpenApiDocument document)
+    {
+        var operations = document.Paths.Values.SelectMany(path => path.Operations ?? []).Select(operation => operation.Value).ToList();
+        var reached = OpenApiReach.From(document,
+        [
+            .. operations.SelectMany(operation => operation.Parameters ?? []).Select(parameter => parameter.Schema),
+            .. OpenApiReach.Bodies(operations.Select(operation => operation.RequestBody?.Content)),
+            .. OpenApiReach.Bodies(operations.SelectMany(operation => operation.Responses ?? []).Select(response => response.Value.Content)),
+            .. OpenApiReach.Bodies((document.Components?.Responses?.Values ?? []).Select(response => response.Content)),
+        ]);
+        if (document.Components?.Schemas is not { } schemas)
+            return;
+        foreach (var name in schemas.Where(schema => schema.Value is not OpenApiSchema own || !reached.Contains(own)).Select(schema => schema.Key).ToList())
+            schemas.Remove(name);
+    }
+
     private static OpenApiSchema ProblemSchema() => new()
     {
         Type = JsonSchemaType.Object,

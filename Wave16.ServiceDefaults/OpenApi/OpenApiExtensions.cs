@@ -23,6 +23,7 @@ public static class OpenApiExtensions
                 document.Info = new OpenApiInfo { Title = title, Version = "1" };
                 OpenApiAnswers.LeaveOpen(document);
                 OpenApiComponents.AddTo(document);
+                OpenApiComponents.RemoveUnreached(document);
                 return Task.CompletedTask;
             });
             options.AddSchemaTransformer((schema, context, _) =>
@@ -33,7 +34,7 @@ public static class OpenApiExtensions
             options.AddOperationTransformer((operation, context, _) =>
             {
                 if (context.Document is { } document)
-                    OpenApiOperations.Complete(operation, context.Description.ActionDescriptor.EndpointMetadata, document);
+                    OpenApiOperations.Complete(operation, context.Description, document);
                 return Task.CompletedTask;
             });
         });

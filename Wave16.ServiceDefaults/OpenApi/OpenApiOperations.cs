@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Http.Metadata;
+using Microsoft.AspNetCore.Mvc.ApiExplorer;
 using Microsoft.OpenApi;
 
 namespace Wave16.ServiceDefaults;
@@ -9,11 +10,13 @@ namespace Wave16.ServiceDefaults;
 /// <summary>Writes into an operation what its endpoint's metadata says and the framework does not know how to tell.</summary>
 internal static class OpenApiOperations
 {
-    public static void Complete(OpenApiOperation operation, IList<object> metadata, OpenApiDocument document)
+    public static void Complete(OpenApiOperation operation, ApiDescription description, OpenApiDocument document)
     {
+        var metadata = description.ActionDescriptor.EndpointMetadata;
         var parameters = metadata.OfType<IParameterBindingMetadata>().Select(p => p.ParameterInfo.ParameterType).ToHashSet();
         var anonymous = metadata.OfType<IAllowAnonymous>().Any();
-        AddParameters(operation, metadata, parameters);
+        AddParameters(operation, parameters);
+        DescribeTimes(operation, description.ParameterDescriptions);
         if (!anonymous)
             Secure(operation, metadata, document);
 
@@ -51,7 +54,7 @@ internal static class OpenApiOperations
         operation.Security = [new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference(OpenApiComponents.Bearer, document)] = scopes }];
     }
 
-    private static void AddParameters(OpenApiOperation operation, IList<object> metadata, HashSet<Type> bound)
+    private static void AddParameters(OpenApiOperation operation, HashSet<Type> bound)
     {
         operation.Parameters ??= [];
         if (bound.Contains(typeof(PageRequest)))
@@ -90,13 +93,18 @@ internal static class OpenApiOperations
                 Schema = new OpenApiSchema { Type = JsonSchemaType.String },
             });
         }
+    }
 
-        foreach (var time in metadata.OfType<IParameterBindingMetadata>()
-            .Where(p => (Nullable.GetUnderlyingType(p.ParameterInfo.ParameterType) ?? p.ParameterInfo.ParameterType) == typeof(Rfc3339Time)))
+    // The framework takes what is parsed for a text or an object, as it is bound. A parameter is there or is not; it is never null.
+    private static void DescribeTimes(OpenApiOperation operation, IList<ApiParameterDescription> bound)
+    {
+        foreach (var time in bound.Where(parameter => IsTime(parameter.Type) || IsTime(parameter.ParameterDescriptor?.ParameterType)))
         {
-            foreach (var parameter in operation.Parameters.OfType<OpenApiParameter>().Where(p => p.Name == time.Name))
+            foreach (var parameter in (operation.Parameters ?? []).OfType<OpenApiParameter>().Where(parameter => parameter.Name == time.Name))
                 parameter.Schema = new OpenApiSchema { Type = JsonSchemaType.String, Format = "date-time" };
         }
+
+        static bool IsTime(Type? type) => type == typeof(Rfc3339Time) || type == typeof(Rfc3339Time?);
     }
 
     private static void AddHeader(OpenApiResponse response, string name, string description)

@@ -40,6 +40,34 @@ internal static class OpenApiDocument
            select new Operation(member.Name.ToUpperInvariant(), path.Name, member.Value),
     ];
 
+    /// <summary>Component schemas that no operation refers to, directly or through other components.</summary>
+    public static IEnumerable<string> UnreachedSchemas(JsonElement document)
+    {
+        HashSet<string> reached = [];
+        Reach(document.GetProperty("paths"));
+        return document.GetProperty("components").GetProperty("schemas").EnumerateObject().Select(schema => $"#/components/schemas/{schema.Name}").Where(schema => !reached.Contains(schema));
+
+        void Reach(JsonElement value)
+        {
+            foreach (var part in Parts(value))
+            {
+                Reach(part);
+            }
+
+            if (value.ValueKind == JsonValueKind.Object && value.TryGetProperty("$ref", out var reference) && reference.GetString() is { } target && reached.Add(target))
+            {
+                Reach(target.Split('/').Skip(1).Aggregate(document, (at, name) => at.GetProperty(name)));
+            }
+        }
+    }
+
+    private static IEnumerable<JsonElement> Parts(JsonElement value) => value.ValueKind switch
+    {
+        JsonValueKind.Object => value.EnumerateObject().Select(member => member.Value),
+        JsonValueKind.Array => value.EnumerateArray(),
+        _ => [],
+    };
+
     /// <summary>Where two JSON values differ, as JSON pointers; order of members does not count.</summary>
     public static IEnumerable<string> Differences(JsonElement expected, JsonElement actual, string pointer = "")
     {

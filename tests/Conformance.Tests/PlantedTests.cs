@@ -20,6 +20,19 @@ public sealed class PlantedTests(Hosts hosts)
     }
 
     [Fact]
+    public void A_schema_that_only_itself_or_another_such_refers_to_is_not_reached()
+    {
+        var document = JsonSerializer.Deserialize<JsonElement>("""
+            {"paths":{"/a":{"get":{"parameters":[{"schema":{"$ref":"#/components/schemas/Name"}}],"responses":{"400":{"$ref":"#/components/responses/Problem"}}}}},
+             "components":{"responses":{"Problem":{"content":{"application/json":{"schema":{"$ref":"#/components/schemas/Problem"}}}}},"schemas":{
+               "Name":{"type":"string"},"Problem":{"properties":{"errors":{"items":{"$ref":"#/components/schemas/Error"}}}},"Error":{"properties":{"inner":{"$ref":"#/components/schemas/Error"}}},
+               "Old":{"properties":{"older":{"$ref":"#/components/schemas/Older"}}},"Older":{"properties":{"old":{"$ref":"#/components/schemas/Old"}}}}}}
+            """);
+
+        Assert.Equal(["#/components/schemas/Old", "#/components/schemas/Older"], OpenApiDocument.UnreachedSchemas(document));
+    }
+
+    [Fact]
     public void A_request_fills_the_path()
     {
         var document = JsonSerializer.Deserialize<JsonElement>("""

@@ -29,6 +29,15 @@ public abstract class PublishedConformance(Hosts hosts) : ModuleConformance(host
 
     [Theory]
     [MemberData(nameof(Modules))]
+    public async Task Every_schema_of_its_API_is_one_that_an_operation_refers_to(string module)
+    {
+        var host = await HostAsync(module);
+        using var client = host.Anonymous();
+        Assert.Empty(OpenApiDocument.UnreachedSchemas(await GetJsonAsync(client, $"/openapi/{module}.json")));
+    }
+
+    [Theory]
+    [MemberData(nameof(Modules))]
     public async Task Every_operation_has_a_name_a_summary_a_scope_and_its_problems(string module)
     {
         var host = await HostAsync(module);

@@ -1,6 +1,8 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Mvc;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -18,10 +20,13 @@ public sealed class OpenApiTests
         ReadyToGo,
     }
 
+    private sealed record Search([property: FromQuery(Name = "notBefore")] Rfc3339Time? From);
+
     private static Task<Service> Start(string environment = "Development") => Service.Start(
         app =>
         {
             var things = app.MapGroup("/things").WithGroupName("sample").RequireScope("things.read");
+            things.MapGet("/found", ([AsParameters] Search search) => $"{search.From}").ProducesProblem(StatusCodes.Status409Conflict);
             things.MapGet("", (PageRequest page, Rfc3339Time? since) => new Page<Thing>([], $"{page} {since}"));
             things.MapPut("/{id}", (string id, IfMatch ifMatch, Thing thing) => ETagResult.Ok(thing, ifMatch.Version ?? id.Length));
             things.MapPost("", (Thing thing, Caller caller) => ETagResult.Created("/things/" + caller.Tenant, thing, 1))
@@ -49,7 +54,7 @@ public sealed class OpenApiTests
 
         Assert.StartsWith("3.1", document.GetProperty("openapi").GetString(), StringComparison.Ordinal);
         Assert.Equal("Sample", document.GetProperty("info").GetProperty("title").GetString());
-        Assert.Equal(["/open", "/things", "/things/{id}"], document.GetProperty("paths").EnumerateObject().Select(p => p.Name).Order(StringComparer.Ordinal));
+        Assert.Equal(["/open", "/things", "/things/found", "/things/{id}"], document.GetProperty("paths").EnumerateObject().Select(p => p.Name).Order(StringComparer.Ordinal));
     }
 
     [Fact]
@@ -101,6 +106,23 @@ public sealed class OpenApiTests
 
         Assert.Equal("""{"type":"string","format":"date-time"}""", Compact(properties.GetProperty("at")));
         Assert.Equal("""{"type":["null","string"],"format":"date-time"}""", Compact(properties.GetProperty("until")));
+    }
+
+    [Fact]
+    public async Task A_time_that_a_parameter_binds_is_described_where_it_stands_by_whichever_name()
+    {
+        var document = await Document();
+
+        Assert.Equal("""{"type":"string","format":"date-time"}""", Compact(Parameters(Operation(document, "/things/found", "get"))["notBefore"].GetProperty("schema")));
+        Assert.Equal("""{"type":"string","format":"date-time"}""", Compact(Parameters(Operation(document, "/things", "get"))["since"].GetProperty("schema")));
+    }
+
+    [Fact]
+    public async Task Only_schemas_that_something_refers_to_are_in_the_document()
+    {
+        var document = await Document();
+
+        Assert.Equal(["PageOfThing", "Problem", "Step", "Thing"], document.GetProperty("components").GetProperty("schemas").EnumerateObject().Select(schema => schema.Name).Order(StringComparer.Ordinal));
     }
 
     [Fact]

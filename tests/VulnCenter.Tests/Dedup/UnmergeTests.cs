@@ -72,6 +72,24 @@ public sealed class UnmergeTests(VulnCenterHost host) : IClassFixture<VulnCenter
             "select count(*) from platform.event where tenant = $1 and subject = $2 and type like '%gate-withdrawn%'", tenant, unmerged.Finding.ToString("D")));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task What_stays_at_the_gate_is_put_there_again_when_it_lost_the_observation_it_was_called_by(bool losesItsFace)
+    {
+        var tenant = $"unmerge-gate-{losesItsFace}";
+        using var client = await host.OperatorAsync(tenant);
+        await client.ShowAsync(Sca("1.0.0", "critical"), Sca("2.0.0", "critical"));
+        var finding = await client.OnlyFindingAsync();
+
+        await client.UnmergeAsync(finding.Id, identity => identity.ComponentVersion == finding.Component?.Version == losesItsFace);
+
+        var stays = (await client.FindingAsync(finding.Id)).Finding;
+        Assert.Equal((true, losesItsFace), (stays.Gate, stays.Title != finding.Title));
+        Assert.Equal(losesItsFace ? 2L : 1L, await host.ScalarAsync<long>(
+            "select count(*) from platform.event where tenant = $1 and subject = $2 and type = 'wave16.vuln-center.gate-raised.v1'", tenant, finding.Id.ToString("D")));
+    }
+
     [Fact]
     public async Task A_finding_that_other_rules_gave_a_key_of_it_to_is_still_recognised_afterwards()
     {

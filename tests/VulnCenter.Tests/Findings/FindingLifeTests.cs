@@ -239,6 +239,30 @@ public sealed class FindingLifeTests(VulnCenterHost host) : IClassFixture<VulnCe
     }
 
     [Fact]
+    public async Task What_stands_at_the_gate_has_the_title_of_the_latest_report_and_is_not_put_again_for_less()
+    {
+        using var client = await host.OperatorAsync("gate-title");
+        using var console = new HttpClient { BaseAddress = host.Neighbours };
+        console.DefaultRequestHeaders.Add("Tenant-Id", "gate-title");
+        var finding = await client.ImportOneAsync("shop", "critical", title: "Order ids can be guessed");
+        await GateCallsAsync(console, finding.Id, 1);
+        await client.ImportOneAsync("shop", "critical", title: "Order numbers can be guessed");
+        await client.ImportOneAsync("shop", "critical", title: "Order numbers can be guessed");
+        using var triaged = await client.MoveAsync(finding.Id, Triaged, "*");
+        triaged.EnsureSuccessStatusCode();
+        await client.ImportOneAsync("shop", "high", title: "Orders can be guessed");
+        await client.ImportOneAsync("shop", "high", title: "Orders can be enumerated");
+
+        Assert.Equal(3L, await host.ScalarAsync<long>("select count(*) from platform.event where tenant = 'gate-title' and type like 'wave16.vuln-center.gate-%'"));
+        Assert.Equal(["PUT", "PUT", "DELETE"], await GateCallsAsync(console, finding.Id, 3));
+        Assert.Equal(
+            ["Order ids can be guessed", "Order numbers can be guessed"],
+            (await console.GetFromJsonAsync<JsonElement>("/neighbours/safety-console/received?after=0&limit=1000", TestContext.Current.CancellationToken)).GetProperty("items").EnumerateArray()
+                .Where(call => call.GetProperty("method").GetString() == "PUT" && call.GetProperty("path").GetString()?.Contains(finding.Id.ToString("D"), StringComparison.Ordinal) == true)
+                .Select(call => JsonSerializer.Deserialize<JsonElement>(call.GetProperty("body").GetString() ?? "").GetProperty("title").GetString()));
+    }
+
+    [Fact]
     public async Task An_override_does_not_lower_what_a_verification_needs()
     {
         using var client = await host.OperatorAsync("override-verify");

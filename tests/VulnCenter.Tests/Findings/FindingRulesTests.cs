@@ -204,6 +204,7 @@ public sealed class FindingRulesTests
         Version = 3,
         Service = "shop-api",
         Source = "trivy",
+        Title = "title",
         ScanSeverity = severity,
         ScanSeverityFrom = "source",
         Severity = severity,

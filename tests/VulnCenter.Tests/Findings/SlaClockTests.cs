@@ -144,6 +144,7 @@ public sealed class SlaClockTests
         Version = 1,
         Service = "shop-api",
         Source = "trivy",
+        Title = "title",
         ScanSeverity = severity,
         ScanSeverityFrom = "source",
         Severity = severity,

@@ -206,6 +206,32 @@ public sealed class CoverageTests(VulnCenterHost host) : IClassFixture<VulnCente
     }
 
     [Fact]
+    public async Task Snyks_scans_of_packages_and_of_infrastructure_close_nothing_of_each_other_and_a_file_that_failed_keeps_all_open()
+    {
+        using var client = await host.OperatorAsync("snyk-iac");
+        const string failed = """{"ok":false,"code":1010,"error":"Failed to parse Terraform file","path":"b.tf"}""";
+        await client.ImportAsync("snyk", "shop", Snyk(Package("A")), "&scope=complete");
+        await client.ImportAsync("snyk", "shop", Snyk(File("a.tf", "R-1", "R-2"), File("b.tf", "R-1")), "&scope=complete");
+
+        var packages = await client.ImportAsync("snyk", "shop", Snyk(Package("A")), "&scope=complete");
+        var broken = await client.ImportAsync("snyk", "shop", Snyk(failed, File("a.tf", "R-1")), "&scope=complete");
+        var files = await client.ImportAsync("snyk", "shop", Snyk(File("a.tf", "R-1"), File("b.tf")), "&scope=complete");
+
+        Assert.Equal((0L, null), (packages.FindingsFixed, packages.Scans[0].ClosesNothing));
+        Assert.Equal([FindingKind.Config], packages.Scans[0].NotJudged?.Kinds ?? []);
+        Assert.Equal(0L, broken.FindingsFixed);
+        Assert.Contains("Failed to parse Terraform file", broken.Scans[0].ClosesNothing, StringComparison.Ordinal);
+        Assert.Equal((2L, null), (files.FindingsFixed, files.Scans[0].ClosesNothing));
+        Assert.Equal(["R-1", "SNYK-JS-QS-A"], (await client.FindingsAsync("?status=open")).Items.Select(finding => finding.Rule).Order(StringComparer.Ordinal));
+
+        static byte[] Snyk(params string[] projects) => Encoding.UTF8.GetBytes($"[{string.Join(',', projects)}]");
+        static string Package(string id) =>
+            $$"""{"ok":false,"dependencyCount":1,"packageManager":"npm","projectName":"shop","vulnerabilities":[{"id":"SNYK-JS-QS-{{id}}","title":"t","severity":"high","packageManager":"npm","name":"qs","version":"1.0.0"}]}""";
+        static string File(string path, params string[] rules) =>
+            $$"""{"ok":false,"dependencyCount":0,"packageManager":"terraformconfig","projectName":"shop","vulnerabilities":[],"targetFile":"{{path}}","infrastructureAsCodeIssues":[{{string.Join(',', rules.Select(rule => $$"""{"id":"{{rule}}","title":"t","severity":"high","msg":"resource.a[b]"}"""))}}]}""";
+    }
+
+    [Fact]
     public async Task A_finding_that_names_no_service_where_the_request_names_none_is_refused_with_its_place()
     {
         using var client = await host.OperatorAsync("homeless");

@@ -40,6 +40,17 @@ public sealed class DetectionTests(VulnCenterHost host) : IClassFixture<VulnCent
         Assert.Equal("grype", detected.Format?.Name);
     }
 
+    [Theory]
+    [InlineData("""[{"ok":false,"code":1010,"error":"Failed to parse Terraform file","path":"broken.tf"},{"ok":true,"targetFile":"main.tf","infrastructureAsCodeIssues":[]}]""")]
+    [InlineData("""{"ok":false,"error":"Could not find any valid infrastructure as code files","path":"/src"}""")]
+    [InlineData("""{"ok":true,"targetFile":"main.tf","infrastructureAsCodeIssues":[]}""")]
+    public async Task A_report_of_Snyk_is_recognised_by_the_first_file_though_that_could_not_be_tested_and_without_a_list_of_vulnerabilities(string report)
+    {
+        var detected = await DetectAsync(Encoding.UTF8.GetBytes(report));
+
+        Assert.Equal("snyk", detected.Format?.Name);
+    }
+
     [Fact]
     public async Task What_two_formats_recognise_is_neither()
     {

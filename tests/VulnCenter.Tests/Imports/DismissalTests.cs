@@ -23,6 +23,7 @@ public sealed class DismissalTests(VulnCenterHost host) : IClassFixture<VulnCent
     [InlineData("grype", "matches", "vex", "Ignored in Grype: Stated as not_affected (code_not_present).")]
     [InlineData("snyk", "vulnerabilities", "ignore", "Ignored in Snyk: not reachable.")]
     [InlineData("snyk", "vulnerabilities", "patch", "Patched by Snyk.")]
+    [InlineData("snyk", "iac", "iac-ignored", "Ignored in Snyk: no reason.")]
     public async Task What_a_complete_report_calls_no_problem_stays_open_and_shows_who_said_so(string format, string problem, string dismissed, string said)
     {
         using var client = await host.OperatorAsync($"dismissed-{format}-{dismissed.Replace(' ', '-').ToLowerInvariant()}");
@@ -183,6 +184,11 @@ public sealed class DismissalTests(VulnCenterHost host) : IClassFixture<VulnCent
               <{state}><name>CVE-2024-1000</name><severity>HIGH</severity><notes>not shipped</notes></{state}><vulnerability><name>CVE-2024-2000</name><severity>HIGH</severity></vulnerability></vulnerabilities></dependency></dependencies></analysis>
             """),
         "grype" => Grype(state),
+        "snyk" when state is "iac" or "iac-ignored" => Json($$"""
+            [{"ok":false,"vulnerabilities":[],"dependencyCount":0,"projectName":"shop","targetFile":"main.tf","infrastructureAsCodeIssues":[
+              {"id":"SNYK-CC-TF-1","title":"open","severity":"high","isIgnored":{{(state == "iac" ? "false" : "true")}},"msg":"resource.a[b]","lineNumber":1},
+              {"id":"SNYK-CC-TF-2","title":"plain","severity":"high","isIgnored":false,"msg":"resource.a[b]","lineNumber":1}]}]
+            """),
         "snyk" => Snyk(state),
         "trivy" when state is "ignored" or null => Json($$"""
             {"SchemaVersion":2,"ArtifactName":"deploy","ArtifactType":"filesystem","Results":[{"Target":"Dockerfile","Class":"config","Type":"dockerfile",

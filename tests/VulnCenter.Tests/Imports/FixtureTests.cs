@@ -30,6 +30,7 @@ public sealed class FixtureTests
     [InlineData("semgrep", "semgrep-shop-api.json", 5, 1)]
     [InlineData("snyk", "snyk-projects.json", 4, 1)]
     [InlineData("snyk", "snyk-container.json", 2, 0)]
+    [InlineData("snyk", "snyk-iac.json", 5, 2)]
     [InlineData("zap", "zap-shop.json", 5, 3)]
     [InlineData("burp", "burp-shop-web.xml", 4, 2)]
     [InlineData("cyclonedx", "cyclonedx-shop-api.xml", 5, 7)]

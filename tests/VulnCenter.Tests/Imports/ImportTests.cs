@@ -44,6 +44,7 @@ public sealed class ImportTests(VulnCenterHost host) : IClassFixture<VulnCenterH
     [InlineData("semgrep", "semgrep-shop-api.json")]
     [InlineData("snyk", "snyk-projects.json")]
     [InlineData("snyk", "snyk-container.json")]
+    [InlineData("snyk", "snyk-iac.json")]
     [InlineData("zap", "zap-shop.json")]
     public async Task Every_raw_result_is_accounted_for_and_importing_again_changes_nothing(string format, string file)
     {

@@ -232,6 +232,58 @@ public sealed class JsonReportTests
     }
 
     [Fact]
+    public async Task Snyk_knows_a_misconfiguration_by_rule_file_and_the_resources_path_and_shows_its_line_where_it_has_one()
+    {
+        var items = await Reports.ReadAsync("snyk", Reports.Bytes("snyk-iac.json"));
+
+        Assert.Equal([4, 3, 0], items.OfType<ReportItem.ScannerSeen>().Select(scan => scan.Results));
+        Assert.All(items.OfType<ReportItem.ScannerSeen>(), scan => Assert.Equal((null, FindingKind.Config), (scan.Failure, Assert.Single(scan.Kinds ?? []))));
+        var observations = items.OfType<ReportItem.Observed>().Select(item => item.Observation).ToList();
+        Assert.Equal(
+            [
+                ("SNYK-CC-TF-1", "network/main.tf", 12, "resource.aws_security_group[allow_ssh].ingress", Severity.Medium),
+                ("SNYK-CC-TF-1", "network/main.tf", 31, "resource.aws_security_group[allow_admin].ingress", Severity.Medium),
+                ("CUSTOM-7", "network/main.tf", null, "resource.aws_s3_bucket[logs].tags", Severity.Low),
+                ("SNYK-CC-K8S-1", "k8s/shop.yaml", 22, "[DocId: 0].input.spec.template.spec.containers[web].securityContext.privileged", Severity.High),
+                ("SNYK-CC-K8S-1", "k8s/shop.yaml", 71, "[DocId: 1].input.spec.template.spec.containers[web].securityContext.privileged", Severity.High),
+            ],
+            observations.Select(o => (o.RuleId, o.Location?.Path, o.Location?.StartLine, o.Resource, o.Severity)));
+        Assert.All(observations, observation => Assert.Equal(FindingKind.Config, observation.Kind));
+        Assert.Equal(5, observations.Select(observation => KeysOf(observation)[0]).Distinct().Count());
+        Assert.Equal("Anybody can reach the port.\n\nServices behind it are open to the world.\n\nSet `cidr_blocks` to the networks that need it.", observations[0].Description);
+        Assert.Equal(["https://security.snyk.io/rules/cloud/SNYK-CC-TF-1", "https://cloud.example/vpc/security-groups"], observations[0].References);
+        var rejected = items.OfType<ReportItem.Rejected>().ToList();
+        Assert.Equal([("/0/infrastructureAsCodeIssues/2", RejectionCodes.NotAProblem), ("/1/infrastructureAsCodeIssues/2", RejectionCodes.Unreadable)], rejected.Select(item => (item.Pointer, item.Code)));
+        Assert.Equal(("resource.aws_s3_bucket[logs].server_side_encryption", null), (rejected[0].About?.Resource, rejected[0].About?.Location?.StartLine));
+    }
+
+    [Theory]
+    [InlineData("""{"msg":"a.b","path":["[DocId: 2]","a","b"]}""", "[DocId: 2].a.b")]
+    [InlineData("""{"msg":"a.b","path":["a"]}""", "a.b")]
+    [InlineData("""{"path":["Resources[Queue]","Properties",7,"KmsMasterKeyId"]}""", "Resources[Queue].Properties.KmsMasterKeyId")]
+    [InlineData("""{"msg":"","path":[]}""", "main.tf")]
+    [InlineData("{}", "main.tf")]
+    public async Task A_misconfigured_resource_has_the_name_Snyk_gives_it_or_its_file_s(string place, string resource)
+    {
+        var observation = Assert.Single(await Reports.ObservationsAsync("snyk", $$"""
+            {"ok":false,"targetFile":"main.tf","infrastructureAsCodeIssues":[{"publicId":"R-1","severity":"critical",{{place.TrimStart('{')}}]}
+            """.Replace(",}", "}", StringComparison.Ordinal)));
+
+        Assert.Equal(("R-1", "R-1", resource, Severity.Critical), (observation.RuleId, observation.Title, observation.Resource, observation.Severity));
+    }
+
+    [Fact]
+    public async Task A_file_of_infrastructure_that_Snyk_could_not_test_fails_the_scan_and_says_nothing_of_packages()
+    {
+        var items = await Reports.ReadAsync("snyk", """
+            [{"ok":false,"code":1010,"error":"Failed to parse Terraform file","path":"broken.tf"},{"ok":true,"targetFile":"main.tf","vulnerabilities":[],"infrastructureAsCodeIssues":[]}]
+            """);
+
+        Assert.Equal([("Snyk reports an error: Failed to parse Terraform file", 1), (null, 1)], items.OfType<ReportItem.ScannerSeen>().Select(scan => (scan.Failure, scan.Kinds?.Count)));
+        Assert.All(items.OfType<ReportItem.ScannerSeen>(), scan => Assert.Equal([FindingKind.Config], scan.Kinds));
+    }
+
+    [Fact]
     public async Task Osv_aliases_and_groups_are_identifiers_and_a_group_scores_where_its_records_do_not()
     {
         var observations = await Reports.ObservationsAsync("osv-scanner", Reports.Bytes("osv-shop-api.json"));

@@ -15,7 +15,7 @@ internal static class Reports
         ("cyclonedx", "cyclonedx-shop-api.json"), ("gitleaks", "gitleaks-v8.json"), ("gitleaks", "gitleaks-v7.json"),
         ("npm-audit", "npm-audit-6.json"), ("npm-audit", "npm-audit-7.json"), ("nuclei", "nuclei-shop.jsonl"), ("nuclei", "nuclei-export.json"),
         ("openvex", "openvex-shop-api.json"), ("osv-scanner", "osv-shop-api.json"), ("semgrep", "semgrep-shop-api.json"),
-        ("snyk", "snyk-projects.json"), ("snyk", "snyk-container.json"), ("zap", "zap-shop.json"),
+        ("snyk", "snyk-projects.json"), ("snyk", "snyk-container.json"), ("snyk", "snyk-iac.json"), ("zap", "zap-shop.json"),
     ];
 
     public static TheoryData<string, string> Fixtures => [.. Good.Select(report => new TheoryDataRow<string, string>(report.Format, report.File))];

@@ -16,11 +16,11 @@ internal static class UnmergeSql
     /// <summary>
     /// Columns of a finding that differ from those of $3, as JSON, with severity and vector as the scan said them: none where the
     /// finding looks like one of the observations $4 of $2; else those of the worst. Where its columns are not known any more,
-    /// what its identity says, and the next scan that shows it brings the rest. Then what the feeds say of its ids.
+    /// what its identity says, and the next scan that shows it brings the rest. Then what the feeds say of its ids, and its title.
     /// </summary>
     public const string Face = $$"""
         with face as (
-          select c.columns, f.scan_severity, f.scan_severity_from, f.cvss_vector, f.exploit, f.identifiers
+          select c.columns, f.title, f.scan_severity, f.scan_severity_from, f.cvss_vector, f.exploit, f.identifiers
           from vuln_center.finding f
           join vuln_center.observation o on o.tenant = f.tenant and o.finding = $2 and o.id = any ($4)
           cross join lateral (
@@ -44,7 +44,7 @@ internal static class UnmergeSql
         ), {{RiskSql.Of}}
         select (columns - array['severity', 'severity_from', 'cvss_score'])::text, coalesce((columns ->> 'scan_severity')::smallint, scan_severity),
                coalesce(columns ->> 'scan_severity_from', scan_severity_from), case when columns ? 'cvss_vector' then columns ->> 'cvss_vector' else cvss_vector end,
-               coalesce((columns ->> 'exploit')::bool, exploit), risk.epss, coalesce(risk.kev, false)
+               coalesce((columns ->> 'exploit')::bool, exploit), risk.epss, coalesce(risk.kev, false), coalesce(columns ->> 'title', title)
         from face left join risk on true
         """;
 

@@ -247,7 +247,7 @@ internal sealed class Unmerging(
         NpgsqlConnection connection, string tenant, Guid holder, Guid finding, List<SplitObservation> side, CancellationToken cancellation) =>
         (await connection.ListAsync(
             UnmergeSql.Face,
-            row => new Face(row.GetString(0), (Severity)row.GetInt16(1), row.GetString(2), row.Text(3), row.GetBoolean(4), row.Probability(5), row.GetBoolean(6)), cancellation,
+            row => new Face(row.GetString(0), (Severity)row.GetInt16(1), row.GetString(2), row.Text(3), row.GetBoolean(4), row.Probability(5), row.GetBoolean(6), row.GetString(7)), cancellation,
             tenant, holder, finding, side.Select(o => o.Id).ToArray())).Single();
 
     // A repeated command makes the same finding, so that its answer is found.
@@ -259,10 +259,10 @@ internal sealed class Unmerging(
         row.IsDBNull(3) ? null : new Trait(Identities.Read(row.GetString(3)), new Sha256Digest(row.GetFieldValue<byte[]>(4))));
 
     /// <param name="Columns">Those of the finding that differ, as JSON.</param>
-    private sealed record Face(string Columns, Severity Severity, string From, string? Vector, bool Exploit, double? Epss, bool Kev)
+    private sealed record Face(string Columns, Severity Severity, string From, string? Vector, bool Exploit, double? Epss, bool Kev, string Title)
     {
         public FindingState Of(FindingState finding) =>
-            finding with { ScanSeverity = Severity, ScanSeverityFrom = From, CvssVector = Vector, Exploit = Exploit, Epss = Epss, Kev = Kev };
+            finding with { ScanSeverity = Severity, ScanSeverityFrom = From, CvssVector = Vector, Exploit = Exploit, Epss = Epss, Kev = Kev, Title = Title };
     }
 
     private sealed record SplitObservation(Guid Id, DateTimeOffset At, bool Moved, Trait? Trait);

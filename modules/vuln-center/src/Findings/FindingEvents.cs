@@ -51,10 +51,10 @@ internal static class FindingEvents
         return events;
     }
 
-    // What stands there says its severity.
+    // What stands there says its severity and its title.
     private static NewEvent? GateChange(FindingState before, FindingState after) => (before.Gate, after.Gate) switch
     {
-        (var stood, true) when !stood || before.Severity != after.Severity => new NewEvent(VulnCenterEvents.GateRaised, JsonSerializer.Serialize(
+        (var stood, true) when !stood || before.Severity != after.Severity || before.Title != after.Title => new NewEvent(VulnCenterEvents.GateRaised, JsonSerializer.Serialize(
             new GateRaised(GateKey(after.Service, after.Id), after.Id, after.Service, after.Severity, after.StatusSince), VulnCenterJson.Default.GateRaised)),
         (true, false) => new NewEvent(VulnCenterEvents.GateWithdrawn, JsonSerializer.Serialize(
             new GateWithdrawn(GateKey(after.Service, after.Id), after.Id, after.Service, WhyWithdrawn(after)),

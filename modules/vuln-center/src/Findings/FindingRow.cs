@@ -11,7 +11,7 @@ internal static class FindingRow
         "id", "version", "service", "source", "scan_severity", "scan_severity_from", "cvss_vector", "override_severity", "override_reason",
         "severity", "severity_from", "cvss_score", "status", "status_since", "regression", "gate", "epss", "kev", "ssvc",
         "suppression", "suppression_reason", "suppressed_at", "suppressed_until",
-        "sla_policy", "sla_from", "sla_paused", "sla_paused_at", "sla_warn_at", "sla_due_at", "sla_warned_at", "sla_breached_at", "assignee", "audit_hash", "exploit",
+        "sla_policy", "sla_from", "sla_paused", "sla_paused_at", "sla_warn_at", "sla_due_at", "sla_warned_at", "sla_breached_at", "assignee", "audit_hash", "exploit", "title",
     ];
 
     public static int Count => Names.Length;
@@ -51,6 +51,7 @@ internal static class FindingRow
         Assignee = row.Text(first + 31),
         AuditHash = row.GetFieldValue<byte[]>(first + 32),
         Exploit = row.GetBoolean(first + 33),
+        Title = row.GetString(first + 34),
     };
 
     public static string? Text(this NpgsqlDataReader row, int column) => row.IsDBNull(column) ? null : row.GetString(column);

@@ -11,6 +11,9 @@ internal sealed record FindingState
     public required string Service { get; init; }
     public required string Source { get; init; }
 
+    /// <summary>As the latest report says it. Decides nothing; what stands at the gate is called by it.</summary>
+    public required string Title { get; init; }
+
     /// <summary>As the latest report says it: from its CVSS vector, or by the source's mapping.</summary>
     public required Severity ScanSeverity { get; init; }
 

@@ -318,7 +318,7 @@ internal sealed class ImportMerge(
         return changes;
     }
 
-    private const int FirstOfFinding = 10;
+    private const int FirstOfFinding = 11;
 
     private static FindingState Fresh(NpgsqlDataReader reader, StagedScan scan, DateTimeOffset now) => new()
     {
@@ -327,6 +327,7 @@ internal sealed class ImportMerge(
         Version = 1,
         Service = scan.Seen.Service,
         Source = scan.Seen.Source,
+        Title = reader.GetString(10),
         ScanSeverity = (Severity)reader.GetInt16(3),
         ScanSeverityFrom = reader.GetString(4),
         CvssVector = reader.Text(5),
@@ -352,6 +353,7 @@ internal sealed class ImportMerge(
 
         var shown = before with
         {
+            Title = reader.GetString(10),
             ScanSeverity = (Severity)reader.GetInt16(3),
             ScanSeverityFrom = reader.GetString(4),
             CvssVector = reader.Text(5),

@@ -119,22 +119,22 @@ internal static class MergeSql
 
     /// <summary>
     /// What is to be settled: is it new, is it gone, its id; severity, what decided it, and vector as the scan says; where it
-    /// drifted to; what the feeds say; and the finding as it stands, nulls for a new one.
+    /// drifted to; what the feeds say; its title as the scan says; and the finding as it stands, nulls for a new one.
     /// </summary>
     public static readonly string ToSettle = $"""
         with m as (
-          select target as id, true as is_new, false as is_gone, severity, severity_from, cvss_vector, exploit, identifiers, null::text as places
+          select target as id, true as is_new, false as is_gone, severity, severity_from, cvss_vector, exploit, identifiers, null::text as places, title
           from merge_row where is_new and representative
           union all
-          select c.target, false, false, c.severity, c.severity_from, c.cvss_vector, c.exploit, c.identifiers, d.places
+          select c.target, false, false, c.severity, c.severity_from, c.cvss_vector, c.exploit, c.identifiers, d.places, c.title
           from merge_change c left join merge_drift d on d.finding = c.target
           union all
-          select target, false, true, null, null, null, false, null, null from merge_gone
+          select target, false, true, null, null, null, false, null, null, null from merge_gone
         ), ids as (
           select m.id, i.name from m, unnest(m.identifiers) as i(name)
           where exists (select from vuln_center.epss where tenant = $1) or exists (select from vuln_center.kev where tenant = $1)
         ), {RiskSql.Of}
-        select m.is_new, m.is_gone, m.id, m.severity, m.severity_from, m.cvss_vector, m.places, risk.epss, coalesce(risk.kev, false), m.exploit, {FindingRow.Columns("f")}
+        select m.is_new, m.is_gone, m.id, m.severity, m.severity_from, m.cvss_vector, m.places, risk.epss, coalesce(risk.kev, false), m.exploit, m.title, {FindingRow.Columns("f")}
         from m
         left join risk on risk.id = m.id
         left join lateral (select * from vuln_center.finding where tenant = $1 and id = m.id and not m.is_new offset 0) f on true

@@ -7,10 +7,11 @@ using Wave16.VulnCenter.Imports.Formats.Json;
 namespace Wave16.VulnCenter.Imports.Formats;
 
 /// <summary>
-/// Snyk's JSON (<c>snyk test --json</c>, <c>snyk container test --json</c>): one project, or the array of them; a container's
-/// applications are projects, too. Each project is a scan. A raw result is an element of a project's <c>vulnerabilities</c>:
-/// Snyk repeats a vulnerability for every path that leads to it. What a policy took out of it (<c>filtered</c>) is rejected with
-/// the reason the policy gives. Snyk Code writes SARIF.
+/// Snyk's JSON (<c>snyk test --json</c>, <c>snyk container test --json</c>, <c>snyk iac test --json</c>): one project, or the
+/// array of them; a container's applications are projects, too, and so is each file of infrastructure as code. Each project is a
+/// scan. A raw result is an element of a project's <c>vulnerabilities</c>, which Snyk repeats for every path that leads to it, or
+/// of its <c>infrastructureAsCodeIssues</c>. What a policy took out (<c>filtered</c>, <c>isIgnored</c>) is rejected with the
+/// reason the policy gives. Snyk Code writes SARIF.
 /// </summary>
 internal sealed class SnykFormat : IReportFormat
 {
@@ -19,7 +20,9 @@ internal sealed class SnykFormat : IReportFormat
     const string Ignored = "filtered/ignore";
     const string Patched = "filtered/patch";
 
-    static readonly string[] Lists = ["vulnerabilities", Ignored, Patched];
+    const string Misconfigurations = "infrastructureAsCodeIssues";
+
+    static readonly string[] Lists = ["vulnerabilities", Ignored, Patched, Misconfigurations];
 
     static readonly JsonPaths Paths = new(
     [
@@ -31,7 +34,7 @@ internal sealed class SnykFormat : IReportFormat
 
     public string Name => "snyk";
     public string Title => "Snyk JSON";
-    public IReadOnlyList<string> Versions => ["snyk test", "snyk container test"];
+    public IReadOnlyList<string> Versions => ["snyk test", "snyk container test", "snyk iac test"];
 
     public IReadOnlyList<SeverityMapping> Severities { get; } =
     [
@@ -43,17 +46,21 @@ internal sealed class SnykFormat : IReportFormat
 
     public bool Recognises(ReportPeek peek) => IsProject(peek, "") || (peek.Kind == DocumentKind.JsonArray && IsProject(peek, "*/"));
 
+    // Of many projects the first may be one that could not be tested.
     static bool IsProject(ReportPeek peek, string prefix) =>
-        peek.HasAll($"{prefix}ok", $"{prefix}vulnerabilities", $"{prefix}dependencyCount") && (peek.Has($"{prefix}packageManager") || peek.Has($"{prefix}projectName"));
+        (peek.HasAll($"{prefix}ok", $"{prefix}vulnerabilities", $"{prefix}dependencyCount") && (peek.Has($"{prefix}packageManager") || peek.Has($"{prefix}projectName")))
+        || peek.HasAll($"{prefix}ok", $"{prefix}{Misconfigurations}", $"{prefix}targetFile")
+        || (peek.Scalar($"{prefix}ok") == "false" && peek.HasAll($"{prefix}error", $"{prefix}path"));
 
     public async IAsyncEnumerable<ReportItem> ReadAsync(
         Stream report, ReportContext context, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var map = await JsonMap.ReadAsync(report, Paths, context, cancellationToken);
         var projects = Projects(map).ToList();
-        if (!projects.Exists(project => map.Has($"{project}/ok") && (map.Has($"{project}/vulnerabilities") || map.Has($"{project}/error"))))
-            throw JsonMap.Foreign("Not a Snyk report: no project with 'ok' and 'vulnerabilities'.");
+        if (!projects.Exists(project => map.Has($"{project}/ok") && (map.Has($"{project}/vulnerabilities") || map.Has($"{project}/{Misconfigurations}") || map.Has($"{project}/error"))))
+            throw JsonMap.Foreign($"Not a Snyk report: no project with 'ok' and 'vulnerabilities' or '{Misconfigurations}'.");
 
+        var kinds = KindsOf(map, projects);
         var sections = map.Sections.ToDictionary(section => section.Pointer, StringComparer.Ordinal);
         foreach (var pointer in projects)
         {
@@ -63,6 +70,7 @@ internal sealed class SnykFormat : IReportFormat
                 Category = Bounded.Identity(project.Name),
                 Image = project.Image,
                 Results = Lists.Sum(list => sections.GetValueOrDefault($"{pointer}/{list}")?.Count ?? 0),
+                Kinds = kinds,
                 Failure = FailureOf(map, pointer),
             };
             foreach (var list in Lists)
@@ -70,7 +78,7 @@ internal sealed class SnykFormat : IReportFormat
                 if (!sections.TryGetValue($"{pointer}/{list}", out var section))
                     continue;
                 await foreach (var item in map.ItemsAsync(section, cancellationToken))
-                    yield return Read(item, project, list);
+                    yield return list == Misconfigurations ? Misconfiguration(item, project) : Read(item, project, list);
             }
         }
     }
@@ -86,9 +94,15 @@ internal sealed class SnykFormat : IReportFormat
         }
     }
 
+    // Each command looks for its own; a project that could not be tested is one of the others' command. Infrastructure has an empty list of vulnerabilities, too.
+    static IReadOnlyList<FindingKind>? KindsOf(JsonMap map, List<string> projects) =>
+        projects.Exists(project => map.Has($"{project}/{Misconfigurations}")) ? [FindingKind.Config]
+        : projects.Exists(project => map.Has($"{project}/vulnerabilities")) ? [FindingKind.Sca, FindingKind.License]
+        : null;
+
     static string? FailureOf(JsonMap map, string project) =>
         map.Scalar($"{project}/error") is { } error ? Bounded.Title($"Snyk reports an error: {error}")
-        : map.Has($"{project}/vulnerabilities") ? null
+        : map.Has($"{project}/vulnerabilities") || map.Has($"{project}/{Misconfigurations}") ? null
         : "A project has no list of vulnerabilities.";
 
     ReportItem Read(JsonItem item, Project project, string list)
@@ -135,6 +149,44 @@ internal sealed class SnykFormat : IReportFormat
             _ => new ReportItem.Observed(observation),
         };
     }
+
+    ReportItem Misconfiguration(JsonItem item, Project project)
+    {
+        using var document = item.Parse();
+        var raw = document.RootElement;
+        if (Bounded.Identity(raw.Text("id"u8) ?? raw.Text("publicId"u8)) is not { } id)
+            return new ReportItem.Rejected(item.Pointer, item.Offset, RejectionCodes.Unreadable, "id is missing.");
+        var words = raw.Field("iacDescription"u8);
+        string?[] description = [raw.Text("issue"u8) ?? words.Text("issue"u8), raw.Text("impact"u8) ?? words.Text("impact"u8), raw.Text("resolve"u8) ?? words.Text("resolve"u8)];
+        var observation = new RawObservation
+        {
+            Pointer = item.Pointer,
+            Offset = item.Offset,
+            PayloadHash = item.Hash(),
+            Kind = FindingKind.Config,
+            RuleId = id,
+            Title = Bounded.Title(raw.Text("title"u8) ?? id),
+            Description = Bounded.Description(string.Join("\n\n", description.OfType<string>().Distinct())),
+            RawSeverity = Bounded.Word(raw.Text("severity"u8)),
+            Severity = Severities.Map(raw.Text("severity"u8)),
+            Location = project.Manifest is null ? null : new CodeLocation(project.Manifest, raw.Position("lineNumber"u8)),
+            Resource = Bounded.Identity(ResourceOf(raw)) ?? project.Manifest,
+            // Benchmarks' names stand among the addresses.
+            References = Bounded.Urls(raw.Texts("references"u8).Prepend(raw.Text("documentation"u8)).Where(IsAddress)),
+        };
+        return raw.IsTrue("isIgnored"u8) ? observation.Dismissed(ReasonOf(raw)) : new ReportItem.Observed(observation);
+    }
+
+    // Documents of one YAML file are told apart by their place in it: "[DocId: 1].spec.template", as Snyk itself names them.
+    static string? ResourceOf(JsonElement raw)
+    {
+        var path = raw.Items("path"u8).Select(step => step.Text()).OfType<string>();
+        return raw.Text("msg"u8) is not { } resource ? string.Join('.', path)
+            : path.FirstOrDefault() is { } first && first.StartsWith("[DocId:", StringComparison.Ordinal) ? $"{first}.{resource}"
+            : resource;
+    }
+
+    static bool IsAddress(string? reference) => reference?.StartsWith("http", StringComparison.OrdinalIgnoreCase) is true;
 
     static string ReasonOf(JsonElement raw)
     {
