@@ -87,12 +87,18 @@ public sealed class SetSave(ModuleDatabase database, SaveTail tail, EventRoutes 
             return;
         }
 
+        // Each is looked up by its key ("offset 0"): of a tenant that came since the last analyze a join would read all for each.
         await using var command = new NpgsqlCommand("""
             with d as (
               select * from unnest($2::text[], $3::text[], $4::bigint[], $5::timestamptz[]) as d(kind, entity, generation, due_at)
             ), met as (
-              delete from platform.due using d
-              where d.due_at is null and due.tenant = $1 and due.kind = d.kind and due.entity = d.entity and due.generation <= d.generation
+              delete from platform.due where ctid in (
+                select m.place from d
+                cross join lateral (
+                  select k.ctid as place from platform.due k
+                  where k.tenant = $1 and k.kind = d.kind and k.entity = d.entity and k.generation <= d.generation
+                  offset 0 for update) m
+                where d.due_at is null)
             )
             insert into platform.due (tenant, kind, entity, generation, due_at, next_at)
             select $1, kind, entity, generation, due_at, due_at from d where due_at is not null

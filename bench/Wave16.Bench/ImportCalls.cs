@@ -10,12 +10,12 @@ internal static class ImportCalls
     public const string Service = "shop-api";
 
     /// <summary>Sends the file as a client does, and returns when the import has ended.</summary>
-    public static async Task<ImportResult> ImportAsync(this HttpClient client, string path, CancellationToken cancellation, string format = "trivy")
+    public static async Task<ImportResult> ImportAsync(this HttpClient client, string path, CancellationToken cancellation, string format = "trivy", string service = Service, string more = "")
     {
         await using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 16, FileOptions.Asynchronous);
         using var content = new StreamContent(file, 1 << 16);
         content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
-        using var answer = await client.PostAsync(new Uri($"/findings/imports?format={format}&service={Service}&wait=120", UriKind.Relative), content, cancellation);
+        using var answer = await client.PostAsync(new Uri($"/findings/imports?format={format}&service={service}&wait=120{more}", UriKind.Relative), content, cancellation);
         if (!answer.IsSuccessStatusCode)
         {
             throw new InvalidOperationException($"{answer.StatusCode}: {await answer.Content.ReadAsStringAsync(cancellation)}");

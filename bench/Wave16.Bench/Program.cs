@@ -4,6 +4,7 @@ Dictionary<string, Func<Ground, CancellationToken, Task>> benchmarks = new(Strin
 {
     ["import"] = ImportBenchmark.RunAsync,
     ["import-apart"] = ImportBenchmark.RunToldApartAsync,
+    ["import-stale"] = StaleStatisticsBenchmark.RunAsync,
     ["import-200mb"] = LargeImportBenchmark.RunAsync,
     ["artifact-100mb"] = ArtifactBenchmark.RunAsync,
     ["dedup-trial"] = TrialBenchmark.RunAsync,

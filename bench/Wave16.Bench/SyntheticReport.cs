@@ -55,14 +55,15 @@ internal static class SyntheticReport
     /// A report in the normalized schema of static analysis, where a file has the same rule on the same code twice: only their place tells the two apart.
     /// </summary>
     /// <param name="shift">How many lines further down the second of each two stands.</param>
-    public static async Task<string> WriteCodeAsync(string folder, int findings, int shift, CancellationToken cancellation)
+    public static async Task<string> WriteCodeAsync(
+        string folder, int findings, int shift, CancellationToken cancellation, string source = "code", string severity = "high")
     {
         var path = Path.Combine(folder, $"code-{findings}-{Guid.NewGuid():N}.json");
         await using var file = new FileStream(path, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 16, FileOptions.Asynchronous);
         await using var json = new Utf8JsonWriter(file);
         json.WriteStartObject();
         json.WriteString("schemaVersion", "1");
-        json.WriteString("source", "code");
+        json.WriteString("source", source);
         json.WriteStartArray("findings");
         for (var i = 0; i < findings; i++)
         {
@@ -70,7 +71,7 @@ internal static class SyntheticReport
             json.WriteString("kind", "sast");
             json.WriteString("rule", $"rule-{i / 2 % 40}");
             json.WriteString("title", "Query built from input");
-            json.WriteString("severity", "high");
+            json.WriteString("severity", severity);
             json.WriteStartObject("location");
             json.WriteString("path", $"src/module{i / 200}/file{i / 20}.cs");
             json.WriteNumber("startLine", 10 + (i / 2 % 10) + (i % 2 * (100 + shift)));

@@ -69,12 +69,13 @@ internal static class DriftSql
 
     /// <summary>
     /// The pairs that stand: no key of both tells them apart; where lines shifted, the code may differ; where a file moved,
-    /// nothing is shown in the old one and nothing was known in the new one. Findings are locked in id order.
+    /// nothing is shown in the old one and nothing was known in the new one. Findings are locked in id order, and looked up one by
+    /// one: of a tenant that came since the last analyze the planner expects next to none, and would walk all of them for each result.
     /// $4 statuses, $5 the scan's filter, $6 whether the scan showed all within it, $7 line hashes, $8 keys made of code.
     /// </summary>
     public static readonly string Drift = $$"""
         create temp table merge_drift on commit drop as
-        select e.result, f.id as finding, f.path <> r.path as moved,
+        select r.target as result, f.id as finding, f.path <> r.path as moved,
                case when f.path <> r.path then 'file moved: ' else 'lines shifted: ' end
                  || 'the only result and the only finding of the rule that fit, both without another match' as reason,
                f.path || coalesce(':' || f.line, '') || ' → ' || r.path || coalesce(':' || r.line, '') as places,
@@ -85,16 +86,16 @@ internal static class DriftSql
                  'code', case when same.keys <> '{}' then 'the same by ' || array_to_string(same.keys, ', ') when f.path = r.path then 'another' end,
                  'scope', case when f.code_scope = r.code_scope then 'the same' end,
                  'resource', r.resource)) as fields
-        from merge_evidence e
-        join merge_row r on r.target = e.result and r.representative
-        join vuln_center.finding f on f.tenant = $1 and f.id = e.gone
+        from (select r.*, e.gone from merge_evidence e join merge_row r on r.target = e.result and r.representative where e.gone is not null order by e.gone offset 0) r
+        cross join lateral (
+          select f.id, f.service, f.source, f.kind, f.status, f.path, f.line, f.image, f.url, f.resource, f.code_scope
+          from vuln_center.finding f where f.tenant = $1 and f.id = r.gone and f.status = any ($4) for update of f) f
         left join (select distinct path from merge_row) shown on shown.path = f.path
         cross join lateral (
           select array(
             select distinct u.kind from unnest(r.key_kinds, r.contents) as u(kind, content)
             join vuln_center.finding_key k on k.tenant = $1 and k.finding = f.id and k.kind = u.kind and k.content = u.content)) as same(keys)
-        where f.status = any ($4)
-          and case when f.path = r.path then $6 or f.line = r.line
+        where case when f.path = r.path then $6 or f.line = r.line
                    else $6 and shown.path is null
                         and not exists (
                           select from vuln_center.finding known
@@ -108,16 +109,20 @@ internal static class DriftSql
               and exists (select from vuln_center.finding_key k where k.tenant = $1 and k.finding = f.id and k.kind = u.kind)
               and not (u.kind = any ($8) and not exists (
                 select from vuln_center.finding_key k where k.tenant = $1 and k.finding = f.id and k.kind = u.kind and k.content is not null)))
-        order by f.id
-        for update of f
         """;
 
     /// <summary>A finding is not followed to where one stands that somebody told it apart from.</summary>
     public const string StayApart = """
         delete from merge_drift d
-        using merge_row r, vuln_center.never_merge n, vuln_center.observation o
-        where r.target = d.result and r.representative and n.tenant = $1 and n.finding = d.finding and o.tenant = n.tenant and o.finding = n.other
-          and (o.payload_hash = r.payload_hash or (o.identity ->> 'path' = r.path and (o.identity ->> 'line')::int is not distinct from r.line))
+        using merge_row r
+        where r.target = d.result and r.representative and exists (
+          select from vuln_center.never_merge n
+          where n.tenant = $1 and n.finding = d.finding and exists (
+            select from vuln_center.observation o
+            where o.tenant = $1 and o.finding = n.other
+              and (o.payload_hash = r.payload_hash or (o.identity ->> 'path' = r.path and (o.identity ->> 'line')::int is not distinct from r.line))
+            offset 0)
+          offset 0)
         """;
 
     public const string Adopt = """

@@ -86,6 +86,7 @@ internal sealed class ImportMerge(
     {
         using var turn = await turns.TakeAsync(scan.Tenant, [scan.Seen.Service], cancellation);
         await using var connection = await database.OpenAsync(cancellation);
+        await PlannerStatistics.RefreshAsync(connection, scan.Tenant, cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         await connection.ExecuteAsync(MergeSql.Lock, cancellation, scan.Tenant, scan.Seen.Service);
         var locked = clock.GetTimestamp();

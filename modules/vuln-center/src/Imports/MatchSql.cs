@@ -29,8 +29,8 @@ internal static class MatchSql
           where s.import = $4 and s.service = $2 and s.source = $3
         """;
 
-    /// <summary>The planner knows nothing of what was just written: it must hash the next joins, not loop over the report for each of its results.</summary>
-    public const string JoinByHash = "select set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true)";
+    /// <summary>The planner knows nothing of what was just written: it must hash the next joins, not loop over the report for each of its results, and have the room for all of its ids.</summary>
+    public const string JoinByHash = "select set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true), set_config('work_mem', '64MB', true)";
 
     public const string JoinFreely = "select set_config('enable_nestloop', 'on', true)";
 

@@ -40,7 +40,8 @@ internal static class MergeSql
     /// <summary>
     /// Findings that the scan shows and changes: $2 statuses that open again when seen, $3 scans that began later, $4 when this one
     /// began. What a later scan showed stays as that showed it. What is gone opens again only if the scan began after it was: after
-    /// the scan that no longer showed it (or verified it) began, or after somebody claimed it.
+    /// the scan that no longer showed it (or verified it) began, or after somebody claimed it. Finding by finding: of a tenant
+    /// that came since the last analyze the planner expects next to no findings, and would walk all of them for each result.
     /// </summary>
     public const string Touched = """
         create temp table merge_change on commit drop as
@@ -48,15 +49,16 @@ internal static class MergeSql
                f.status = any ($2) and $4 <= coalesce((
                  select max(case when t.to_status = 3 then coalesce(s.started_at, t.at) else s.started_at end)
                  from vuln_center.transition t left join vuln_center.scan s on s.tenant = t.tenant and s.id = t.scan
-                 where t.tenant = f.tenant and t.finding = f.id and t.to_status in (3, 4) and t.from_status is distinct from t.to_status), f.status_since) as past
-        from vuln_center.finding f
-        join merge_row r on r.target = f.id
-        where f.tenant = $1 and r.representative and not r.is_new
-          and (f.status = any ($2)
-               or (f.content_hash <> r.content_hash
-                   and not exists (select from vuln_center.finding_seen s where s.tenant = f.tenant and s.finding = f.id and s.scan = any ($3))))
-        order by f.id
-        for update of f
+                 where t.tenant = $1 and t.finding = r.target and t.to_status in (3, 4) and t.from_status is distinct from t.to_status), f.status_since) as past
+        from (select * from merge_row where representative and not is_new order by target offset 0) r
+        cross join lateral (
+          select f.version, f.status, f.status_since
+          from vuln_center.finding f
+          where f.tenant = $1 and f.id = r.target
+            and (f.status = any ($2)
+                 or (f.content_hash <> r.content_hash
+                     and not exists (select from vuln_center.finding_seen s where s.tenant = f.tenant and s.finding = f.id and s.scan = any ($3))))
+          for update of f) f
         """;
 
     // What changes of a result without its becoming another.
@@ -77,7 +79,7 @@ internal static class MergeSql
     /// Findings that the scan would show if they were still there. $4 statuses to be closed, $5 whether the scan may close
     /// anything, $6 its filter, $7 its images, $8 kinds, $9 category, $10 when it began, $11 its hosts, $12 whether rules were
     /// ever changed: then a finding may have lost its keys to another one, and is still there as long as the report shows what it was seen as.
-    /// Uses finding_by_service.
+    /// Uses finding_by_service. What the report shows is looked up by "not in", which is hashed however few findings the planner expects.
     /// </summary>
     public static readonly string Gone = $"""
         create temp table merge_gone on commit drop as
@@ -85,8 +87,8 @@ internal static class MergeSql
         from vuln_center.finding f
         cross join {AsScan}
         where $5 and f.tenant = $1 and f.service = $2 and f.source = $3 and f.status = any ($4)
-          and not exists (select from merge_row r where r.target = f.id)
-          and not exists (select from merge_dismissed d where d.target = f.id)
+          and f.id not in (select target from merge_row)
+          and f.id not in (select target from merge_dismissed where target is not null)
           and not ($12 and exists (
             select from vuln_center.observation o
             where o.tenant = f.tenant and o.finding = f.id and not o.moved and o.identity is not null
@@ -105,9 +107,9 @@ internal static class MergeSql
         join vuln_center.scan last on last.tenant = ls.tenant and last.id = ls.scan
         where $5 and f.tenant = $1 and f.service = $2 and f.source = $3 and f.status = any ($4)
           and {ScanCoverage.Within("s.scope_filter", "f")}
-          and not exists (select from merge_row r where r.target = f.id)
-          and not exists (select from merge_dismissed d where d.target = f.id)
-          and not exists (select from merge_gone g where g.target = f.id)
+          and f.id not in (select target from merge_row)
+          and f.id not in (select target from merge_dismissed where target is not null)
+          and f.id not in (select target from merge_gone)
         """;
 
     /// <summary>$4 the filter: whether a finding of the source stands in it, or a result of this scan. Uses finding_by_service.</summary>

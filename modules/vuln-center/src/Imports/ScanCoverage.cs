@@ -106,7 +106,8 @@ internal static class ScanCoverage
           select from vuln_center.finding_seen ls join vuln_center.scan last on last.tenant = ls.tenant and last.id = ls.scan
           where ls.tenant = f.tenant and ls.finding = f.id and last.category is not distinct from s.category and last.started_at <= s.started_at
             and {OfImage}
-            and {OfHost})
+            and {OfHost}
+          offset 0)
         """;
 
     /// <summary>
