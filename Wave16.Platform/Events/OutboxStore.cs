@@ -31,13 +31,6 @@ internal sealed class OutboxStore(ModuleDatabase database)
         limit $6
         """;
 
-    // A queue is small most of the time, when it is analyzed and when a plan is kept, and large when it matters: planned anew each
-    // time, and by its indexes whatever it seems to hold. Until the end of the batch.
-    private const string PlanningSql = """
-        select set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
-               set_config('enable_sort', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)
-        """;
-
     // By both clocks: one that is set forward by mistake gives nothing up. Reads the whole table, every few minutes.
     private const string ExpiredSql = $"""
         select {Columns}, d.destination, d.last_error
@@ -76,7 +69,7 @@ internal sealed class OutboxStore(ModuleDatabase database)
     public async Task<List<PendingDelivery>> FetchAsync(string destination, DateTimeOffset now, FetchPlan plan, long from, CancellationToken cancellation)
     {
         await using var batch = database.DataSource.CreateBatch();
-        batch.BatchCommands.Add(new NpgsqlBatchCommand(PlanningSql));
+        batch.BatchCommands.Add(QueuePlan.ByIndexes());
         var fetch = new NpgsqlBatchCommand(FetchSql);
         fetch.Parameters.Add(new NpgsqlParameter<string> { TypedValue = destination });
         fetch.Parameters.Add(new NpgsqlParameter<DateTimeOffset> { TypedValue = now });

@@ -12,14 +12,19 @@ internal sealed class DueStore(ModuleDatabase database)
     /// <summary>What is due, the most overdue first: of every entity only its earliest deadline, even if that one waits for another attempt.</summary>
     public async Task<List<DueItem>> ReadAsync(string[] kinds, DateTimeOffset now, DueFetch fetch, CancellationToken cancellation)
     {
-        await using var command = Command("""
+        await using var batch = database.DataSource.CreateBatch();
+        batch.Timeout = CommandSeconds;
+        batch.BatchCommands.Add(QueuePlan.ByIndexes());
+        // Along due_next; "offset 0" keeps the other deadlines of an entity a probe of due_order.
+        var command = new NpgsqlBatchCommand("""
             select d.tenant, d.kind, d.entity, d.generation, d.due_at, d.attempts
             from platform.due d
             where d.next_at <= $1 and d.kind = any ($2) and d.tenant <> all ($6)
               and (d.tenant, d.entity) not in (select h.tenant, h.entity from unnest($4::text[], $5::text[]) as h(tenant, entity))
               and not exists (
                 select from platform.due e
-                where e.tenant = d.tenant and e.entity = d.entity and e.kind = any ($2) and (e.due_at, e.kind) < (d.due_at, d.kind))
+                where e.tenant = d.tenant and e.entity = d.entity and e.kind = any ($2) and (e.due_at, e.kind) < (d.due_at, d.kind)
+                offset 0)
             order by d.next_at
             limit $3
             """);
@@ -29,8 +34,10 @@ internal sealed class DueStore(ModuleDatabase database)
         command.Parameters.Add(Texts(fetch.Tenants));
         command.Parameters.Add(Texts(fetch.Entities));
         command.Parameters.Add(Texts(fetch.Enough));
+        batch.BatchCommands.Add(command);
         var items = new List<DueItem>();
-        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        await using var reader = await batch.ExecuteReaderAsync(cancellation);
+        await reader.NextResultAsync(cancellation);
         while (await reader.ReadAsync(cancellation))
         {
             items.Add(new DueItem(reader.GetString(0), reader.GetString(1), reader.GetString(2), reader.GetInt64(3), reader.GetFieldValue<DateTimeOffset>(4), reader.GetInt32(5) + 1));

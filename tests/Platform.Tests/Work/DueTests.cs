@@ -149,6 +149,47 @@ public sealed class DueTests(PostgresFixture postgres)
     }
 
     [Fact]
+    public async Task Of_many_deadlines_that_came_since_anybody_looked_few_more_are_read_than_given()
+    {
+        const int given = 200;
+        var database = await SampleModule.DatabaseAsync(postgres);
+        var due = await BuildAsync(database);
+        await using var sample = due.Host;
+        var store = new DueStore(sample.Database);
+        Assert.Empty(await ReadAsync(times: 20));
+        await due.ScalarAsync<long>("""
+            with filled as (
+              insert into platform.due (tenant, kind, entity, generation, due_at, next_at)
+              select 'acme', 'warn', 'T-' || n, 1, now() - interval '1 h', now() - interval '1 h' from generate_series(1, 5000) n returning 1)
+            select count(*) from filled
+            """);
+        var before = await RowsReadAsync();
+
+        Assert.Equal(given, (await ReadAsync(times: 1)).Count);
+
+        Assert.InRange(await RowsReadAsync() - before, given, 5 * given);
+
+        async Task<List<DueItem>> ReadAsync(int times)
+        {
+            List<DueItem> items = [];
+            for (var i = 0; i < times; i++)
+            {
+                items = await store.ReadAsync(["warn"], DateTimeOffset.UtcNow, new DueFetch(given, [], [], []), Cancellation);
+            }
+
+            return items;
+        }
+
+        // One at a time, so on one session, which the first statement makes tell its counts.
+        async Task<long> RowsReadAsync()
+        {
+            await due.ScalarAsync<bool>("select pg_stat_force_next_flush() is null");
+            return await due.ScalarAsync<long>(
+                "select coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) from pg_stat_user_tables where relid = 'platform.due'::regclass");
+        }
+    }
+
+    [Fact]
     public async Task A_kind_that_this_release_does_not_know_is_left_for_one_that_does()
     {
         var due = await StartAsync();
