@@ -188,7 +188,9 @@ internal sealed class History(VulnCenterHost host, HttpClient client, string ten
     {
         var source = HistoryStep.Sources[step.Source];
         var current = await client.GetAsync<DedupRules>($"/findings/dedup-rules/{source}");
-        using var answer = await client.PutRulesAsync(new DedupRulesChange(HistoryStep.RuleSets[step.Rules] is { Length: > 0 } keys ? keys : current.Default), source: source);
+        var change = new DedupRulesChange(HistoryStep.RuleSets[step.Rules] is { Length: > 0 } keys ? keys : current.Default);
+        using var dry = await client.PutRulesAsync(change, query: "?dryRun=true", source: source);
+        using var answer = await client.PutRulesAsync(change, source: source);
         var changed = await answer.ReadAsync<DedupRules>();
         Assert.Equal((HttpStatusCode.OK, 0), (answer.StatusCode, changed.PendingServices));
         if (changed.Version == current.Version)
@@ -202,6 +204,14 @@ internal sealed class History(VulnCenterHost host, HttpClient client, string ten
             _recognised.Remove(shown);
         }
 
+        if ((await dry.ReadAsync<DedupPreview>()).Splits > 0 || !_last.TryGetValue(source, out var report))
+        {
+            return true;
+        }
+
+        var before = _findings.Count;
+        await ReportAsync(report);
+        Assert.True(before == _findings.Count, "A split that the dry run did not foresee.");
         return true;
     }
 
