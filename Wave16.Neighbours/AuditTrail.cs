@@ -14,7 +14,7 @@ internal sealed record AuditReceipt(int Accepted, int Duplicates);
 
 /// <summary>
 /// audit-trail: takes CloudEvents 1.0 over HTTP in structured, binary and batched mode, all of a batch or nothing.
-/// An event is one by (source, id); one that comes again is acknowledged and not kept twice.
+/// An event is one by (source, id); one that comes again is acknowledged and not kept twice. The latest are kept (<see cref="EventLog"/>).
 /// </summary>
 internal sealed class AuditTrail(TimeProvider time) : IStandIn
 {
@@ -26,8 +26,7 @@ internal sealed class AuditTrail(TimeProvider time) : IStandIn
 
     static readonly JsonEventFormatter Formatter = new();
 
-    readonly Lock _gate = new();
-    readonly Shelf<(string Source, string Id), AuditEvent> _events = new(capacity: 500_000);
+    readonly EventLog _events = new();
 
     public string Name => SystemName;
 
@@ -48,16 +47,7 @@ internal sealed class AuditTrail(TimeProvider time) : IStandIn
             return refused;
 
         var now = time.GetUtcNow();
-        int accepted;
-        lock (_gate)
-        {
-            var fresh = events.Select(@event => Audited(@event, now)).Where(audited => !_events.TryGet(audited.Key, out _)).DistinctBy(audited => audited.Key).ToList();
-            if (fresh.Count > _events.Room)
-                return Problems.Full("events");
-            foreach (var (key, audited) in fresh)
-                _events.Put(key, audited);
-            accepted = fresh.Count;
-        }
+        var accepted = _events.Append(events.Select(@event => Kept(@event, now)));
         return TypedResults.Json(new AuditReceipt(accepted, events.Count - accepted), NeighboursJson.Default.AuditReceipt, statusCode: StatusCodes.Status202Accepted);
     }
 
@@ -118,9 +108,9 @@ internal sealed class AuditTrail(TimeProvider time) : IStandIn
         return Validation.CheckCloudEventArgument(@event, nameof(request));
     }
 
-    static ((string Source, string Id) Key, AuditEvent Audited) Audited(CloudEvent @event, DateTimeOffset now) => (
+    static KeptEvent Kept(CloudEvent @event, DateTimeOffset now) => new(
         (@event.Source?.OriginalString ?? "", @event.Id ?? ""),
-        new(now, @event[TenantAttribute] as string ?? "", Formatter.ConvertToJsonElement(@event)));
+        now, @event[TenantAttribute] as string ?? "", Formatter.EncodeStructuredModeMessage(@event, out _).ToArray());
 
     IResult List(HttpContext context)
     {
@@ -128,6 +118,6 @@ internal sealed class AuditTrail(TimeProvider time) : IStandIn
         var tenant = checks.OptionalTenant(context.Request);
         var (after, limit) = (checks.After(context.Request), checks.Limit(context.Request));
         return checks.Refusal
-            ?? TypedResults.Json(_events.Read(after, limit, audited => tenant is null || audited.Tenant == tenant), NeighboursJson.Default.PageAuditEvent);
+            ?? TypedResults.Json(_events.Read(after, limit, tenant), NeighboursJson.Default.AuditPage);
     }
 }

@@ -36,7 +36,7 @@ namespace Wave16.Neighbours;
 [JsonSerializable(typeof(PlacementBody))]
 [JsonSerializable(typeof(Placement))]
 [JsonSerializable(typeof(ExportReceipt))]
-[JsonSerializable(typeof(Page<AuditEvent>))]
+[JsonSerializable(typeof(AuditPage))]
 [JsonSerializable(typeof(AuditReceipt))]
 [JsonSerializable(typeof(JsonElement))]
 [JsonSerializable(typeof(Dictionary<string, JsonElement>))]

@@ -70,6 +70,35 @@ public sealed class AuditTrailTests
     }
 
     [Fact]
+    public async Task Beyond_fifty_thousand_events_the_oldest_are_dropped_and_counted_and_still_known()
+    {
+        await using var host = await NeighbourHost.StartAsync();
+        for (var batch = 0; batch < 11; batch++)
+            await Send(host, Batch, $"[{string.Join(',', Enumerable.Range(batch * 5_000, 5_000).Select(i => Event($"e{i}")))}]");
+
+        var first = await host.Get($"{Events}?limit=2");
+        var second = await host.Get($"{Events}?limit=1&after={first.Json.GetProperty("next")}");
+        var again = await Send(host, Structured, Event("e0"));
+
+        Assert.Equal(5_000, first.Json.GetProperty("dropped").GetInt64());
+        Assert.Equal(["e5000", "e5001", "e5002"], first.Items.Concat(second.Items).Select(item => item.GetProperty("event").GetProperty("id").GetString()));
+        Assert.Equal(1, again.Json.GetProperty("duplicates").GetInt32());
+    }
+
+    [Fact]
+    public async Task Large_events_make_room_sooner()
+    {
+        await using var host = await NeighbourHost.StartAsync();
+        var large = new string('x', 1 << 20);
+        for (var i = 0; i < 70; i++)
+            await Send(host, Structured, Event($"e{i}").Replace("über", large, StringComparison.Ordinal));
+
+        var page = await host.Get($"{Events}?limit=1");
+
+        Assert.Equal((7L, "e7"), (page.Json.GetProperty("dropped").GetInt64(), Assert.Single(page.Items).GetProperty("event").GetProperty("id").GetString()));
+    }
+
+    [Fact]
     public async Task Two_sources_may_use_one_id()
     {
         await using var host = await NeighbourHost.StartAsync();

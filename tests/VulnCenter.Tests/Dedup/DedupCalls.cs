@@ -38,6 +38,15 @@ internal static class DedupCalls
 
     public static Task<ImportResult> ShowAsync(this HttpClient client, params string[] findings) => client.ImportAsync("generic", Service, Report(findings));
 
+    /// <summary>As <c>POST /findings</c>, whose answer says of each result which finding it is.</summary>
+    public static async Task<ImportResult> SendAsync(this HttpClient client, byte[] report, string more = "")
+    {
+        using var body = new ByteArrayContent(report) { Headers = { ContentType = new("application/json") } };
+        using var answer = await client.PostAsync(new Uri($"/findings?service={Service}&wait=60{more}", UriKind.Relative), body, TestContext.Current.CancellationToken);
+        var import = await answer.ReadAsync<Import>();
+        return import.Result ?? throw new InvalidOperationException($"The import {import.State}.");
+    }
+
     public static async Task<Finding> OnlyFindingAsync(this HttpClient client) => Assert.Single((await client.FindingsAsync()).Items);
 
     /// <summary>Ids of the finding's observations for which this holds.</summary>

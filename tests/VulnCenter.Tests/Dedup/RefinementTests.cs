@@ -30,7 +30,7 @@ public sealed class RefinementTests
 
         var added = Separations.Separate([one], [other], Rules, refinements);
 
-        Assert.NotNull(added);
+        Assert.Equal((1, true), (added.Added.Count, added.AreApart));
         Assert.Empty(Hashes(refinements, one).Intersect(Hashes(refinements, other)));
         Assert.Equal(before.Select(key => key.Hash), Hashes(refinements, third));
         Assert.Equal(
@@ -48,6 +48,19 @@ public sealed class RefinementTests
         Separations.Separate([b], [c], Rules, refinements);
 
         Assert.Equal(3, new[] { a, b, c }.SelectMany(trait => Hashes(refinements, trait).Take(1)).Distinct().Count());
+    }
+
+    [Fact]
+    public void Sides_that_hold_the_same_bytes_are_apart_in_all_else_and_what_was_refined_is_told()
+    {
+        var (a, b) = (With(Of("a"), version: "1"), With(Of("b"), version: "2"));
+        var (both, refinements) = (Of("c", "another-rule"), new Refinements());
+
+        var (added, areApart) = Separations.Separate([a, both], [b, both], Rules, refinements);
+
+        Assert.False(areApart);
+        Assert.Equal(refinements.Keys.OrderBy(key => key.ToString(), StringComparer.Ordinal), added.Select(refined => refined.Key).OrderBy(key => key.ToString(), StringComparer.Ordinal));
+        Assert.Empty(Hashes(refinements, a).Intersect(Hashes(refinements, b)));
     }
 
     [Fact]

@@ -214,6 +214,49 @@ public sealed class UnmergeTests(VulnCenterHost host) : IClassFixture<VulnCenter
     }
 
     [Fact]
+    public async Task Rules_that_keep_a_finding_whole_keep_it_so_where_one_of_its_results_was_told_from_the_others()
+    {
+        const string tenant = "unmerge-then-coarser";
+        using var client = await host.OperatorAsync(tenant);
+        string[] report = [.. ((string[])["x()", "y()", "z()"]).Select((code, i) => Sast("R1", "src/a.cs", 10 * (i + 1), code, """{"id":"same"}"""))];
+        await client.ShowAsync(report);
+        var finding = await client.OnlyFindingAsync();
+        var unmerged = await client.UnmergeAsync(finding.Id, identity => identity.Line == 30);
+        DedupKeyRule[] keys = [new("file", [FindingKind.Sast], ["rule", "path"]), Position];
+
+        using var dry = await client.PutRulesAsync(new DedupRulesChange(keys), query: "?dryRun=true");
+        await client.ChangeRulesAsync(keys);
+        var again = await client.SendAsync(Report(report));
+
+        var preview = await dry.ReadAsync<DedupPreview>();
+        Assert.Equal(["snippet"], unmerged.SeparatedBy);
+        Assert.Equal((2L, 0L, 0L), (preview.Findings, preview.Splits, preview.Merges));
+        Assert.Empty((await client.GetAsync<DecisionPage>("/findings/decisions?outcome=released")).Items);
+        Assert.Equal((0L, 3L, 0L), (again.New, again.Matched, again.FindingsChanged));
+        Assert.Equal([finding.Id, finding.Id, unmerged.NewFinding], again.Items?.Select(item => item.Finding ?? default));
+    }
+
+    [Fact]
+    public async Task Rules_that_split_a_finding_whose_key_was_refined_say_so_and_do_so()
+    {
+        using var client = await host.OperatorAsync("unmerge-then-finer");
+        string[] report = [.. ((string[])["x()", "y()", "z()"]).Select((code, i) => Sast("R1", "src/a.cs", 10 * (i + 1), code, """{"id":"same"}"""))];
+        await client.ShowAsync(report);
+        var finding = await client.OnlyFindingAsync();
+        await client.UnmergeAsync(finding.Id, identity => identity.Line == 30);
+        DedupKeyRule[] keys = [new("sast", [FindingKind.Sast], ["rule", "path", "code", "occurrence"]), Position];
+
+        using var dry = await client.PutRulesAsync(new DedupRulesChange(keys), query: "?dryRun=true");
+        await client.ChangeRulesAsync(keys);
+        var again = await client.ShowAsync(report);
+
+        var preview = await dry.ReadAsync<DedupPreview>();
+        Assert.Equal((1L, 1L, 2L), (preview.Splits, again.New, again.Matched));
+        var released = Assert.Single((await client.GetAsync<DecisionPage>($"/findings/decisions?finding={finding.Id}&outcome=released")).Items);
+        Assert.Equal([released.Observation ?? default], Assert.Single(preview.SplitFindings).Parts[1].Observations);
+    }
+
+    [Fact]
     public async Task A_drift_that_was_no_move_is_undone_and_the_finding_is_known_in_its_old_place_again()
     {
         const string tenant = "unmerge-drift";

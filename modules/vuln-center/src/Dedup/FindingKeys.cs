@@ -326,7 +326,7 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
         Recognition recognition, DateTimeOffset now, CancellationToken cancellation)
     {
         List<Refinement> added = [.. pairs.SelectMany(pair => Separations.Separate(
-            traits.GetValueOrDefault(pair.Finding) ?? [], traits.GetValueOrDefault(pair.Other) ?? [], recognition.Rules, recognition.Refinements) ?? [])];
+            traits.GetValueOrDefault(pair.Finding) ?? [], traits.GetValueOrDefault(pair.Other) ?? [], recognition.Rules, recognition.Refinements).Added)];
         if (added.Count > 0)
         {
             await Separations.SaveAsync(connection, scope, added, now, cancellation);

@@ -50,6 +50,17 @@ internal sealed class Refinements
         return refinements;
     }
 
+    public Refinements Copy()
+    {
+        var copy = new Refinements();
+        foreach (var (key, attributes) in _attributes)
+        {
+            copy._attributes[key] = attributes;
+        }
+
+        return copy;
+    }
+
     public bool Add(Sha256Digest key, IReadOnlyList<string> attributes) => _attributes.TryAdd(key, attributes);
 
     public IReadOnlyList<DedupKey> KeysOf(Trait trait, SourceRules rules) => Refine(DedupKeys.KeysOf(trait.Identity, rules), trait);

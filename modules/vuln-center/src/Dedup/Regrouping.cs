@@ -8,23 +8,21 @@ namespace Wave16.VulnCenter.Dedup;
 /// </summary>
 internal sealed class Regrouping
 {
-    private readonly Dictionary<Sha256Digest, (int Group, DedupKey Key)> _keys = [];
+    private readonly Dictionary<Sha256Digest, int> _keys = [];
     private readonly List<HashSet<string>> _kinds = [];
 
-    public int Groups => _kinds.Count;
-
-    /// <summary>The keys of the group that the first observation began, each with its place among those of the observation that brought it.</summary>
-    public IEnumerable<DedupKey> FirstKeys => _keys.Values.Where(known => known.Group == 0).Select(known => known.Key);
+    /// <summary>Whether it is a key of the group that the first observation began.</summary>
+    public bool IsOfFirst(DedupKey key) => _keys.TryGetValue(key.Hash, out var group) && group == 0;
 
     /// <returns>The group, from 0.</returns>
     public int Add(IReadOnlyList<DedupKey> keys)
     {
         for (var place = 0; place < keys.Count; place++)
         {
-            if (_keys.TryGetValue(keys[place].Hash, out var known) && !keys.Take(place).Any(better => _kinds[known.Group].Contains(StagedResult.KindOf(better))))
+            if (_keys.TryGetValue(keys[place].Hash, out var group) && !keys.Take(place).Any(better => _kinds[group].Contains(StagedResult.KindOf(better))))
             {
-                Learn(keys, known.Group);
-                return known.Group;
+                Learn(keys, group);
+                return group;
             }
         }
 
@@ -37,7 +35,7 @@ internal sealed class Regrouping
     {
         foreach (var key in keys)
         {
-            if (_keys.TryAdd(key.Hash, (group, key)))
+            if (_keys.TryAdd(key.Hash, group))
             {
                 _kinds[group].Add(StagedResult.KindOf(key));
             }

@@ -1,3 +1,5 @@
+using Wave16.VulnCenter.Imports;
+
 namespace Wave16.VulnCenter.Dedup;
 
 /// <summary>The statements of <see cref="Rekeying"/>. $1 to $3 are tenant, service and source where they occur.</summary>
@@ -6,7 +8,7 @@ internal static class RekeySql
     public const string Tables = """
         create temp table if not exists rekey_finding (finding uuid, seen timestamptz, keeps bool, stays bigint) on commit drop;
         create temp table if not exists rekey_claim (finding uuid, seen timestamptz, place int, key bytea, kind text, content bytea, family bytea, number int, fields jsonb) on commit drop;
-        create temp table if not exists rekey_part (finding uuid, part int, observation uuid, scan uuid, pointer text, key bytea, kind text, fields jsonb) on commit drop;
+        create temp table if not exists rekey_part (finding uuid, part int, observation uuid, scan uuid, pointer text, key bytea, kind text, fields jsonb, known_by bytea[], known_kinds text[]) on commit drop;
         truncate rekey_finding, rekey_claim, rekey_part
         """;
 
@@ -21,6 +23,30 @@ internal static class RekeySql
         """;
 
     public const string Analyze = "analyze rekey_finding; analyze rekey_claim; analyze rekey_part";
+
+    /// <summary>
+    /// An observation that an import would not recognise as its finding now (<see cref="MatchSql.Candidates"/>) is not split from it: rules before
+    /// these did that. Uses finding_key's primary key and finding_key_of.
+    /// </summary>
+    public const string Elsewhere = """
+        delete from rekey_part p
+        where p.part > 0 and p.finding is distinct from (
+          select k.finding
+          from unnest(p.known_by) with ordinality as u(key, ord)
+          join lateral (
+            select f.finding, u.ord = 1 or not exists (
+              select from vuln_center.finding_key better
+              where better.tenant = $1 and better.finding = f.finding and better.kind = any (p.known_kinds[1:u.ord::int - 1])) as usable
+            from vuln_center.finding_key f
+            where f.tenant = $1 and f.service = $2 and f.source = $3 and f.key = u.key
+            offset 0
+          ) k on k.usable
+          order by u.ord limit 1)
+        """;
+
+    public const string Whole = """
+        delete from rekey_part p where p.part = 0 and p.finding not in (select finding from rekey_part where part > 0)
+        """;
 
     public const string Forget = """
         delete from vuln_center.finding_key k using rekey_finding f where k.tenant = $1 and k.finding = f.finding and not f.keeps

@@ -19,6 +19,8 @@ internal sealed class Rekeying(NpgsqlConnection connection, SourceScope scope, S
     private const int BatchSize = 5_000;
     private const int Listed = 100;
 
+    /// <summary>As results are recognised by now, before keys are refined for the new rules.</summary>
+    private readonly Refinements _before = refinements.Copy();
     private readonly List<PlannedFinding> _findings = [];
     private readonly List<(Guid Finding, DateTimeOffset Seen, DedupKey Key)> _claims = [];
     private readonly List<PlannedPart> _parts = [];
@@ -35,7 +37,8 @@ internal sealed class Rekeying(NpgsqlConnection connection, SourceScope scope, S
     /// <param name="Stays">Observations that it goes on being recognised by.</param>
     private sealed record PlannedFinding(Guid Finding, DateTimeOffset Seen, bool Keeps, long Stays);
 
-    private sealed record PlannedPart(Guid Finding, int Part, Source Observation, DedupKey Key);
+    /// <param name="KnownBy">The keys that it is recognised by now; none where it stays.</param>
+    private sealed record PlannedPart(Guid Finding, int Part, Source Observation, DedupKey Key, IReadOnlyList<DedupKey> KnownBy);
 
     /// <summary>Fills the temporary tables. What was told apart stays so: keys that it would have in common are refined.</summary>
     /// <returns>How many findings there are of kinds whose keys would be others, and the refinements that were added.</returns>
@@ -71,6 +74,8 @@ internal sealed class Rekeying(NpgsqlConnection connection, SourceScope scope, S
         await Progress(findings - told);
         await FlushAsync(1, cancellation);
         await connection.ExecuteAsync(RekeySql.Analyze, cancellation);
+        await connection.ExecuteAsync(RekeySql.Elsewhere, cancellation, scope.Tenant, scope.Service, scope.Source);
+        await connection.ExecuteAsync(RekeySql.Whole, cancellation);
         return (new RekeyCounts(findings, unknown), added);
 
         void End(Gathered? ended)
@@ -80,9 +85,9 @@ internal sealed class Rekeying(NpgsqlConnection connection, SourceScope scope, S
                 return;
             }
 
-            var keeps = ended.HasUnknown || ended.Then.Groups == 0;
+            var keeps = ended.HasUnknown || ended.Keys.Count == 0;
             _findings.Add(new PlannedFinding(ended.Finding, ended.Seen, keeps, ended.Stays));
-            _claims.AddRange(ended.Then.FirstKeys.Where(key => !Looks || key.Ordinal == 0).Select(key => (ended.Finding, ended.Seen, key)));
+            _claims.AddRange(ended.Keys.Values.Where(key => !Looks || key.Ordinal == 0).Select(key => (ended.Finding, ended.Seen, key)));
             _parts.AddRange(ended.Splits ? ended.First : []);
             findings++;
             unknown += keeps ? 1 : 0;
@@ -140,7 +145,7 @@ internal sealed class Rekeying(NpgsqlConnection connection, SourceScope scope, S
         }
 
         var traits = await Separations.TraitsAsync(connection, scope.Tenant, pairs.SelectMany(pair => (Guid[])[pair.Finding, pair.Other]), cancellation);
-        return [.. pairs.SelectMany(pair => Separations.Separate(traits.GetValueOrDefault(pair.Finding) ?? [], traits.GetValueOrDefault(pair.Other) ?? [], to, refinements) ?? [])];
+        return [.. pairs.SelectMany(pair => Separations.Separate(traits.GetValueOrDefault(pair.Finding) ?? [], traits.GetValueOrDefault(pair.Other) ?? [], to, refinements).Added)];
     }
 
     private void Add(Gathered finding, Source row)
@@ -152,23 +157,18 @@ internal sealed class Rekeying(NpgsqlConnection connection, SourceScope scope, S
         }
 
         var trait = new Trait(Identities.Read(row.Identity), row.Payload);
-        var keys = refinements.KeysOf(trait, to);
-        var part = finding.Then.Add(keys);
-        if (finding.Now.Add(refinements.KeysOf(trait, from)) != 0)
-        {
-            return;
-        }
+        var (part, keys) = finding.Add(DedupKeys.KeysOf(trait.Identity, to), trait, refinements);
 
         // The parts that stay are written only of findings that split; nearly none does.
         finding.Splits |= part > 0;
         finding.Stays += part == 0 ? 1 : 0;
         if (part > 0)
         {
-            _parts.Add(new PlannedPart(row.Finding, part, row, keys[0]));
+            _parts.Add(new PlannedPart(row.Finding, part, row, keys[0], _before.KeysOf(trait, from)));
         }
         else if (finding.First.Count < Listed)
         {
-            finding.First.Add(new PlannedPart(row.Finding, 0, row, keys[0]));
+            finding.First.Add(new PlannedPart(row.Finding, 0, row, keys[0], []));
         }
     }
 
@@ -212,7 +212,7 @@ internal sealed class Rekeying(NpgsqlConnection connection, SourceScope scope, S
             await copy.CompleteAsync(cancellation);
         }
 
-        await using (var copy = await connection.BeginBinaryImportAsync("copy rekey_part (finding, part, observation, scan, pointer, key, kind, fields) from stdin (format binary)", cancellation))
+        await using (var copy = await connection.BeginBinaryImportAsync("copy rekey_part (finding, part, observation, scan, pointer, key, kind, fields, known_by, known_kinds) from stdin (format binary)", cancellation))
         {
             foreach (var part in _parts)
             {
@@ -225,6 +225,8 @@ internal sealed class Rekeying(NpgsqlConnection connection, SourceScope scope, S
                 await copy.WriteAsync(part.Key.Hash.ToBytes(), NpgsqlDbType.Bytea, cancellation);
                 await copy.WriteAsync(StagedResult.KindOf(part.Key), NpgsqlDbType.Text, cancellation);
                 await copy.WriteAsync(ImportStaging.Fields(part.Key), NpgsqlDbType.Jsonb, cancellation);
+                await copy.WriteAsync(part.KnownBy.Select(key => key.Hash.ToBytes()).ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Bytea, cancellation);
+                await copy.WriteAsync(part.KnownBy.Select(StagedResult.KindOf).ToArray(), NpgsqlDbType.Array | NpgsqlDbType.Text, cancellation);
             }
 
             await copy.CompleteAsync(cancellation);
@@ -250,10 +252,17 @@ internal sealed class Rekeying(NpgsqlConnection connection, SourceScope scope, S
 
         public DateTimeOffset Seen { get; } = seen;
 
-        /// <summary>By the rules of before.</summary>
-        public Regrouping Now { get; } = new();
+        /// <summary>
+        /// What the rules make of it. Keys that were refined tell it from another finding, and not its observations from each other: it is
+        /// known by what became of every key of those that stay.
+        /// </summary>
+        private readonly Regrouping _byRules = new();
 
-        public Regrouping Then { get; } = new();
+        /// <summary>What a report would make of those that do not stay.</summary>
+        private readonly Regrouping _leaving = new();
+
+        /// <summary>Those of the observations that stay, each with its best place among theirs.</summary>
+        public Dictionary<Sha256Digest, DedupKey> Keys { get; } = [];
 
         public List<PlannedPart> First { get; } = [];
 
@@ -262,5 +271,25 @@ internal sealed class Rekeying(NpgsqlConnection connection, SourceScope scope, S
         public bool Splits { get; set; }
 
         public long Stays { get; set; }
+
+        /// <returns>The part it belongs to, 0 where it stays, and its keys.</returns>
+        public (int Part, IReadOnlyList<DedupKey> Keys) Add(IReadOnlyList<DedupKey> keys, Trait trait, Refinements refinements)
+        {
+            var refined = refinements.Refine(keys, trait);
+            if (_byRules.Add(keys) != 0)
+            {
+                return (_leaving.Add(refined) + 1, refined);
+            }
+
+            foreach (var key in keys.Zip(refined).Where(key => _byRules.IsOfFirst(key.First)).Select(key => key.Second))
+            {
+                if (!Keys.TryGetValue(key.Hash, out var known) || key.Ordinal < known.Ordinal)
+                {
+                    Keys[key.Hash] = key;
+                }
+            }
+
+            return (0, refined);
+        }
     }
 }

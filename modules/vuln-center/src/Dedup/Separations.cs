@@ -10,24 +10,27 @@ internal sealed record Refinement(Sha256Digest Key, IReadOnlyList<string> Attrib
 /// <summary>Keeps apart, for good, what somebody told apart: no key of one side may be a key of the other.</summary>
 internal static class Separations
 {
-    /// <summary>Refines every key that the two sides have in common. Null when two observations of them are the same bytes.</summary>
-    public static IReadOnlyList<Refinement>? Separate(IReadOnlyList<Trait> one, IReadOnlyList<Trait> other, SourceRules rules, Refinements refinements)
+    /// <summary>Refines every key that the two sides have in common, where anything tells them apart.</summary>
+    /// <returns>What was added, all of it to be saved, and whether they have no key in common any more: not where they hold the same bytes.</returns>
+    public static (IReadOnlyList<Refinement> Added, bool AreApart) Separate(IReadOnlyList<Trait> one, IReadOnlyList<Trait> other, SourceRules rules, Refinements refinements)
     {
         List<Refinement> added = [];
+        HashSet<Sha256Digest> inseparable = [];
         for (; ; )
         {
             var (mine, theirs) = (ByKey(one), ByKey(other));
-            var contested = mine.Keys.Where(theirs.ContainsKey).ToList();
+            var contested = mine.Keys.Where(key => theirs.ContainsKey(key) && !inseparable.Contains(key)).ToList();
             if (contested.Count == 0)
             {
-                return added;
+                return (added, inseparable.Count == 0);
             }
 
             foreach (var key in contested)
             {
                 if (Refinements.Between(mine[key], theirs[key]) is not { } attributes)
                 {
-                    return null;
+                    inseparable.Add(key);
+                    continue;
                 }
 
                 refinements.Add(key, attributes);

@@ -125,7 +125,8 @@ internal sealed class Unmerging(
         var returns = staying.TrueForAll(o => o.Moved);
         var (theirs, mine) = (Keyed(leaving), Keyed(returns ? staying : staying.FindAll(o => !o.Moved)));
         var known = await FindingKeys.KnownAsync(connection, scope, [], mine.Concat(theirs).Select(result => result.Trait), recognition, cancellation);
-        if (Separations.Separate([.. mine.Select(result => result.Trait)], [.. theirs.Select(result => result.Trait)], recognition.Rules, recognition.Refinements) is not { } added)
+        var (added, areApart) = Separations.Separate([.. mine.Select(result => result.Trait)], [.. theirs.Select(result => result.Trait)], recognition.Rules, recognition.Refinements);
+        if (!areApart)
         {
             return null;
         }
