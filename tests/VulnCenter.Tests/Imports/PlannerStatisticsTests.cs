@@ -11,7 +11,7 @@ public sealed class PlannerStatisticsTests(VulnCenterHost host) : IClassFixture<
     private const int Results = 2_500;
 
     [Fact]
-    public async Task Before_a_report_meets_many_findings_the_planner_knows_that_they_are_many()
+    public async Task When_a_report_has_brought_many_findings_the_planner_knows_that_they_are_many()
     {
         var (module, database) = await host.StartAloneAsync();
         await using var running = module;
@@ -28,13 +28,11 @@ public sealed class PlannerStatisticsTests(VulnCenterHost host) : IClassFixture<
         await before.ShowAsync([.. Enumerable.Range(0, 200).Select(i => Sast("R1", $"src/{i}.cs", 1, "x()"))]);
         await ExecuteAsync(database, "analyze");
         using var since = await module.ClientAsync("since", TestContext.Current.CancellationToken, "operator");
-        string[] report = [.. Enumerable.Range(0, Results).Select(i => Sast("R1", $"src/{i}.cs", 1, "x()"))];
-        await since.ShowAsync(report);
+        await since.ShowAsync(Sast("R1", "src/0.cs", 1, "x()"));
         Assert.All(await ExpectedAsync(database, "since"), expected => Assert.InRange(expected, 0, Results / 20));
 
-        var again = await since.ShowAsync(report);
+        await since.ShowAsync([.. Enumerable.Range(0, Results).Select(i => Sast("R1", $"src/{i}.cs", 1, "x()"))]);
 
-        Assert.Equal((Results, 0L), (again.Matched, again.FindingsChanged));
         Assert.All(await ExpectedAsync(database, "since"), expected => Assert.InRange(expected, Results / 2, Results * 2));
     }
 

@@ -86,7 +86,6 @@ internal sealed class ImportMerge(
     {
         using var turn = await turns.TakeAsync(scan.Tenant, [scan.Seen.Service], cancellation);
         await using var connection = await database.OpenAsync(cancellation);
-        await PlannerStatistics.RefreshAsync(connection, scan.Tenant, cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         await connection.ExecuteAsync(MergeSql.Lock, cancellation, scan.Tenant, scan.Seen.Service);
         var locked = clock.GetTimestamp();
@@ -173,6 +172,9 @@ internal sealed class ImportMerge(
         metrics.AliasesUnjoined(unjoined);
         outbox.Committed(leaf with { Events = [.. leaf.Events, .. events.Select(e => e.Event)] });
         await progress(new ImportProgress(result.Observations, result.Observations, result.Observations));
+
+        // While the turn lasts: the next report of the service is the first that needs it.
+        await PlannerStatistics.RefreshAsync(connection, scan.Tenant, cancellation);
         return new MergeResult(result, items);
     }
 

@@ -6,7 +6,7 @@ namespace Wave16.VulnCenter.Imports;
 /// <summary>
 /// What the server's planner believes of a tenant. It analyzes a table by itself when a tenth of it has changed; until then a tenant that came
 /// since has next to no rows for it, and whatever joins a report with them is planned as if there were none: it goes through all of them
-/// for each result. So whoever is to join many looks first.
+/// for each result. So whoever has brought many looks at what it believes.
 /// </summary>
 internal static class PlannerStatistics
 {
