@@ -36,6 +36,7 @@ public static class ServiceDefaultsExtensions
         app.UseAuthentication();
         app.UseRateLimiter();
         app.UseAuthorization();
+        app.UseBodyCheck();
         return app;
     }
 

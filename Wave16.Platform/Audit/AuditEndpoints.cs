@@ -38,6 +38,8 @@ internal static class AuditEndpoints
     public static readonly ProblemCode LogShorter = new("audit.log-shorter", StatusCodes.Status409Conflict, "The log is shorter than that");
     public static readonly ProblemCode VerifyRunning = new("audit.verify-running", StatusCodes.Status429TooManyRequests, "This log is being verified already");
 
+    private static readonly HashSet<string> Filters = QueryParameters.Of("entity", "actor", "action", "from", "to", "limit", "cursor");
+
     public static void MapAudit(this IEndpointRouteBuilder endpoints, string module)
     {
         // Names are unique in the process, which may host several modules.
@@ -60,6 +62,11 @@ internal static class AuditEndpoints
     private static async Task<Results<Ok<Page<AuditItem>>, RefusalResult>> List(
         HttpContext http, Caller caller, PageRequest page, string? entity, string? actor, string? action, Rfc3339Time? from, Rfc3339Time? to, CancellationToken cancellation)
     {
+        if (QueryParameters.Check(http.Request.Query, Filters, "this list").ToList() is { Count: > 0 } errors)
+        {
+            return new Refusal(ProblemCodes.Invalid.Code, "The request is not valid.", errors).ToResult();
+        }
+
         if (page.ReadCursor<AuditPosition>(out var after) is { } refusal)
         {
             return refusal.ToResult();

@@ -21,6 +21,7 @@ public static class OpenApiExtensions
             options.AddDocumentTransformer((document, _, _) =>
             {
                 document.Info = new OpenApiInfo { Title = title, Version = "1" };
+                OpenApiNulls.SayOnce(document);
                 OpenApiAnswers.LeaveOpen(document);
                 OpenApiComponents.AddTo(document);
                 OpenApiComponents.RemoveUnreached(document);

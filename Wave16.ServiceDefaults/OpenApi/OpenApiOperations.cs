@@ -36,6 +36,9 @@ internal static class OpenApiOperations
         foreach (var declared in operation.Responses.Keys.Where(status => status[0] is '4' or '5').ToList())
             operation.Responses[declared] = Problem(document);
 
+        foreach (var also in metadata.OfType<AlsoProduced>())
+            AddForm(operation, also, document);
+
         if (metadata.OfType<ETagMetadata>().Any())
         {
             foreach (var response in operation.Responses.Where(r => r.Key[0] == '2').Select(r => r.Value).OfType<OpenApiResponse>())
@@ -105,6 +108,17 @@ internal static class OpenApiOperations
         }
 
         static bool IsTime(Type? type) => type == typeof(Rfc3339Time) || type == typeof(Rfc3339Time?);
+    }
+
+    private static void AddForm(OpenApiOperation operation, AlsoProduced also, OpenApiDocument document)
+    {
+        if (operation.Responses?["200"] is not OpenApiResponse { Content: { } content })
+            throw new InvalidOperationException($"{operation.OperationId} declares a second form of an answer of 200, and no first one.");
+        IOpenApiSchema schema = also.Type == typeof(string) ? new OpenApiSchema { Type = JsonSchemaType.String } : new OpenApiSchemaReference(also.Type.Name, document);
+        content[also.MediaType] = new OpenApiMediaType
+        {
+            Schema = content.TryGetValue(also.MediaType, out var first) && first.Schema is { } other ? new OpenApiSchema { AnyOf = [other, schema] } : schema,
+        };
     }
 
     private static void AddHeader(OpenApiResponse response, string name, string description)

@@ -12,7 +12,8 @@ internal static partial class BadRequests
 {
     /// <param name="exception">The framework's.</param>
     /// <param name="body">What the endpoint reads from the body, as far as it says so.</param>
-    public static (ProblemCode Code, string Detail, IReadOnlyList<FieldError>? Errors) Describe(BadHttpRequestException exception, JsonTypeInfo? body)
+    /// <param name="sent">How a parameter of the endpoint's code is called in a request.</param>
+    public static (ProblemCode Code, string Detail, IReadOnlyList<FieldError>? Errors) Describe(BadHttpRequestException exception, JsonTypeInfo? body, Func<string, string> sent)
     {
         if (exception.InnerException is JsonException json)
             return DescribeJson(json, body);
@@ -40,7 +41,7 @@ internal static partial class BadRequests
                 "double" or "decimal" or "float" => "must be a number",
                 _ => "is not one of the accepted values",
             };
-            return (ProblemCodes.Invalid, "A parameter is not valid.", [FieldError.Query(failed.Groups["name"].Value, reason)]);
+            return (ProblemCodes.Invalid, "A parameter is not valid.", [FieldError.Query(sent(failed.Groups["name"].Value), reason)]);
         }
 
         if (Missing().Match(exception.Message) is { Success: true } missing)
@@ -49,7 +50,7 @@ internal static partial class BadRequests
             {
                 "body" => (ProblemCodes.Malformed, "A body is required.", [new FieldError("", "is required")]),
                 "header" => (ProblemCodes.Invalid, "A header is missing.", [FieldError.Header(missing.Groups["name"].Value, "is required")]),
-                _ => (ProblemCodes.Invalid, "A parameter is missing.", [FieldError.Query(missing.Groups["name"].Value, "is required")]),
+                _ => (ProblemCodes.Invalid, "A parameter is missing.", [FieldError.Query(sent(missing.Groups["name"].Value), "is required")]),
             };
         }
 

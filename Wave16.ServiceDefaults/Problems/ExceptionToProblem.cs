@@ -23,7 +23,7 @@ internal sealed class ExceptionToProblem(
                 await writer.WriteAsync(httpContext, refused.Refusal);
                 return true;
             case BadHttpRequestException bad:
-                var (code, detail, errors) = BadRequests.Describe(bad, BodyOf(httpContext));
+                var (code, detail, errors) = BadRequests.Describe(bad, BodyOf(httpContext), parameter => Sent(httpContext, parameter));
                 await writer.WriteAsync(httpContext, code, detail, errors);
                 return true;
         }
@@ -58,6 +58,13 @@ internal sealed class ExceptionToProblem(
     private JsonTypeInfo? BodyOf(HttpContext http) =>
         http.Features.Get<IExceptionHandlerFeature>()?.Endpoint?.Metadata.GetMetadata<IAcceptsMetadata>()?.RequestType is { } body
             && json.Value.SerializerOptions.TryGetTypeInfo(body, out var type) ? type : null;
+
+    /// <summary>A parameter as it is sent: the framework says how it is called in our code.</summary>
+    private static string Sent(HttpContext http, string parameter) =>
+        (http.Features.Get<IExceptionHandlerFeature>()?.Endpoint?.Metadata.OfType<IParameterBindingMetadata>() ?? [])
+            .Where(bound => bound.Name == parameter)
+            .Select(bound => bound.ParameterInfo.GetCustomAttributes(inherit: true).OfType<IFromQueryMetadata>().FirstOrDefault()?.Name)
+            .FirstOrDefault(name => name is not null) ?? parameter;
 
     // The route's pattern, not the path: ids and query strings stay out of the log.
     private static string Route(HttpContext http) =>

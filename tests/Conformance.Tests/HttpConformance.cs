@@ -121,6 +121,47 @@ public abstract class HttpConformance(Hosts hosts) : ModuleConformance(hosts)
 
     [Theory]
     [MemberData(nameof(Modules))]
+    public async Task A_body_of_no_type_and_one_in_a_charset_that_is_not_known_are_never_read_as_JSON(string module)
+    {
+        var host = await HostAsync(module);
+        var sample = ModuleSample.Of(module);
+        using var client = await host.WithRolesAsync(NewTenant(), sample.Roles);
+        var operations = OpenApiDocument.Operations(await GetJsonAsync(client, $"/openapi/{module}.json"))
+            .Where(operation => operation.TakesJson && !sample.PublishedBodies.Contains(operation.Name)).ToList();
+        Assert.NotEmpty(operations);
+        foreach (var operation in operations)
+        {
+            foreach (var type in (string?[])[null, "application/json;charset=bogus", "application/json; charset=\"\"", "application/json; charset=utf-7"])
+            {
+                using var request = operation.ToRequest();
+                request.Content = new ByteArrayContent("{}"u8.ToArray());
+                request.Content.Headers.TryAddWithoutValidation("Content-Type", type);
+                request.Headers.TryAddWithoutValidation("If-Match", "*");
+                using var refused = await client.SendAsync(request, Cancel);
+                Assert.Equal((operation.Name, type, HttpStatusCode.UnsupportedMediaType), (operation.Name, type, refused.StatusCode));
+                await ProblemAsync(refused, HttpStatusCode.UnsupportedMediaType, "unsupported-media-type");
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Modules))]
+    public async Task JSON_may_name_its_charset_in_any_spelling(string module)
+    {
+        var host = await HostAsync(module);
+        var sample = ModuleSample.Of(module);
+        using var client = await host.WithRolesAsync(NewTenant(), sample.Roles);
+        foreach (var type in (string[])["application/json; charset=UTF-8", "application/json;charset=\"utf-8\"", "application/problem+json"])
+        {
+            using var content = new ByteArrayContent(Encoding.UTF8.GetBytes(sample.BadField.Body));
+            content.Headers.TryAddWithoutValidation("Content-Type", type);
+            using var read = await SendAsync(client, sample.JsonPost, content);
+            await ProblemAsync(read, HttpStatusCode.BadRequest);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Modules))]
     public async Task Every_documented_operation_refuses_a_caller_without_a_token_and_one_without_its_scope(string module)
     {
         var host = await HostAsync(module);

@@ -44,6 +44,9 @@ public abstract class ModuleSample
     /// <summary>A change of a fresh entity, without If-Match.</summary>
     public abstract HttpRequestMessage Change(string entity);
 
+    /// <summary>Requests whose answers show the forms that the document names, each with its operation: <c>GET /findings/{id}</c>.</summary>
+    public abstract IEnumerable<(string Operation, HttpRequestMessage Request)> Ask(string entity);
+
     /// <summary>Makes every event of <see cref="EventTypes"/> happen, and something the <see cref="Neighbour"/> is told.</summary>
     public abstract Task RaiseEverythingAsync(HttpClient client);
 }

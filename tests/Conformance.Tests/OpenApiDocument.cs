@@ -56,10 +56,21 @@ internal static class OpenApiDocument
 
             if (value.ValueKind == JsonValueKind.Object && value.TryGetProperty("$ref", out var reference) && reference.GetString() is { } target && reached.Add(target))
             {
-                Reach(target.Split('/').Skip(1).Aggregate(document, (at, name) => at.GetProperty(name)));
+                Reach(Target(document, reference));
             }
         }
     }
+
+    /// <summary>What a reference within the document refers to.</summary>
+    public static JsonElement Target(JsonElement document, JsonElement reference) =>
+        (reference.GetString() ?? "").Split('/').Skip(1).Aggregate(document, (at, name) => at.GetProperty(name));
+
+    /// <summary>A schema of the document as a JSON Schema by itself.</summary>
+    public static string Schema(JsonElement document, JsonElement schema) => JsonSerializer.Serialize(new Dictionary<string, JsonElement>(StringComparer.Ordinal)
+    {
+        ["definitions"] = document.GetProperty("components").GetProperty("schemas"),
+        ["allOf"] = JsonSerializer.SerializeToElement(new[] { schema }),
+    }).Replace("#/components/schemas/", "#/definitions/", StringComparison.Ordinal);
 
     private static IEnumerable<JsonElement> Parts(JsonElement value) => value.ValueKind switch
     {

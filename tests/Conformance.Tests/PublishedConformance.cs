@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using NJsonSchema;
 
@@ -53,6 +54,37 @@ public abstract class PublishedConformance(Hosts hosts) : ModuleConformance(host
             where !(operation.Definition.GetProperty("responses").TryGetProperty(status, out var response)
                 && response.TryGetProperty("$ref", out var target) && target.GetString() == "#/components/responses/Problem")
             select $"{operation.Name}: {status} is not a problem document");
+    }
+
+    [Theory]
+    [MemberData(nameof(Modules))]
+    public async Task An_answer_is_of_a_status_a_type_and_a_shape_that_its_API_names(string module)
+    {
+        var host = await HostAsync(module);
+        var sample = ModuleSample.Of(module);
+        using var client = await host.WithRolesAsync(NewTenant(), sample.Roles);
+        var document = await GetJsonAsync(client, $"/openapi/{module}.json");
+        var entity = Assert.Single(await sample.MakeAsync(client, 1));
+        foreach (var (name, request) in sample.Ask(entity))
+        {
+            using var asked = request;
+            using var answer = await client.SendAsync(asked, Cancel);
+            var (status, text) = (((int)answer.StatusCode).ToString(CultureInfo.InvariantCulture), await answer.Content.ReadAsStringAsync(Cancel));
+            var responses = Assert.Single(OpenApiDocument.Operations(document), operation => operation.Name == name).Definition.GetProperty("responses");
+            Assert.True(responses.TryGetProperty(status, out var response), $"{name}: {status} is not documented: {text}");
+            if (response.TryGetProperty("$ref", out var problem))
+            {
+                response = OpenApiDocument.Target(document, problem);
+            }
+
+            var type = answer.Content.Headers.ContentType?.MediaType;
+            Assert.True(response.GetProperty("content").TryGetProperty(type ?? "", out var form), $"{name}: {status} is not documented as {type}");
+            if (type is "application/json" or "application/problem+json")
+            {
+                var errors = (await JsonSchema.FromJsonAsync(OpenApiDocument.Schema(document, form.GetProperty("schema")), Cancel)).Validate(text);
+                Assert.True(errors.Count == 0, $"{name}: {string.Join("; ", errors)} in {text}");
+            }
+        }
     }
 
     [Theory]

@@ -38,6 +38,28 @@ internal sealed class VulnCenterSample : ModuleSample
 
     public override HttpRequestMessage Change(string entity) => Move(entity, new { status = "triaged", reason = "reachable" });
 
+    public override IEnumerable<(string Operation, HttpRequestMessage Request)> Ask(string entity)
+    {
+        const string Rules = """{"keys":[{"name":"rule","kinds":["sca","sast","dast","secret","config","license"],"fields":["rule"]}]}""";
+        yield return ("GET /findings", Request(HttpMethod.Get, "/findings?facets=true"));
+        yield return ("GET /findings/{id}", Request(HttpMethod.Get, entity));
+        yield return ("GET /findings/summary", Request(HttpMethod.Get, "/findings/summary"));
+        yield return ("GET /findings/summary", Request(HttpMethod.Get, "/findings/summary?format=html"));
+        yield return ("GET /findings/scans", Request(HttpMethod.Get, "/findings/scans"));
+        yield return ("GET /findings/decisions", Request(HttpMethod.Get, "/findings/decisions"));
+        yield return ("GET /findings/dedup-rules/{source}", Request(HttpMethod.Get, "/findings/dedup-rules/red-team"));
+        yield return ("PUT /findings/dedup-rules/{source}", Request(HttpMethod.Put, "/findings/dedup-rules/red-team?dryRun=true", Rules));
+        yield return ("PUT /findings/dedup-rules/{source}", Request(HttpMethod.Put, "/findings/dedup-rules/red-team", Rules));
+        yield return ("PUT /findings/services/{service}", Request(HttpMethod.Put, "/findings/services/shop-api", """{"owner":"shop"}"""));
+        yield return ("GET /findings/services", Request(HttpMethod.Get, "/findings/services"));
+        yield return ("GET /audit/vuln-center", Request(HttpMethod.Get, "/audit/vuln-center"));
+        yield return ("PUT /findings/{id}/suppression", Request(HttpMethod.Put, $"{entity}/suppression", """{"kind":"risk-accepted","reason":"r","until":"2001-01-01T00:00:00Z"}"""));
+        yield return ("DELETE /findings/{id}/suppression", Request(HttpMethod.Delete, $"{entity}/suppression?reason=r"));
+        yield return ("DELETE /findings/{id}/severity", Request(HttpMethod.Delete, $"{entity}/severity?reason=r"));
+        yield return ("POST /findings/groups", Request(HttpMethod.Post, "/findings/groups", $$"""{"findings":["{{Guid.Empty}}","{{Guid.AllBitsSet}}"],"reason":"r"}"""));
+        yield return ("DELETE /findings/feeds/aliases/edges", Request(HttpMethod.Delete, "/findings/feeds/aliases/edges?a=CVE-2024-3094&b=GHSA-rxwq-x6h5-x525"));
+    }
+
     public override async Task RaiseEverythingAsync(HttpClient client)
     {
         var finding = Assert.Single(await MakeAsync(client, 1));
@@ -61,6 +83,13 @@ internal sealed class VulnCenterSample : ModuleSample
         request.Headers.TryAddWithoutValidation("If-Match", "*");
         using var answer = await client.SendAsync(request, TestContext.Current.CancellationToken);
         answer.EnsureSuccessStatusCode();
+    }
+
+    private static HttpRequestMessage Request(HttpMethod method, string address, string? json = null)
+    {
+        var request = new HttpRequestMessage(method, address) { Content = json is null ? null : new StringContent(json, Encoding.UTF8, "application/json") };
+        request.Headers.TryAddWithoutValidation("If-Match", "*");
+        return request;
     }
 
     private static HttpRequestMessage Move(string finding, object change) => new(HttpMethod.Post, $"{finding}/status") { Content = JsonContent.Create(change) };

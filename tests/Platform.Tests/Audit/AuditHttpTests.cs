@@ -89,6 +89,7 @@ public sealed class AuditHttpTests(AuditCluster cluster)
     [InlineData("?actor=a%00b")]
     [InlineData("?entity=%00")]
     [InlineData("?action=%00")]
+    [InlineData("?actr=ann")]
     public async Task A_parameter_that_cannot_be_is_named(string query)
     {
         await using var web = await AuditWeb.StartAsync(cluster);

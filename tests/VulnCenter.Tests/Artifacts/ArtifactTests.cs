@@ -181,6 +181,10 @@ public sealed class ArtifactTests(VulnCenterHost host) : IClassFixture<VulnCente
         using var header = new StringContent($"--x\r\nContent-Disposition: form-data; name=f; filename={new string('a', 100_000)}\r\n\r\nabc\r\n--x--");
         header.Headers.ContentType = MediaTypeHeaderValue.Parse("multipart/form-data; boundary=x");
         using var headers = await client.PostAsync(Address(finding.Id), header, Cancellation);
+        using var eleven = await client.PostAsync(
+            Address(finding.Id), Parts(null, [.. Enumerable.Range(0, 11).Select(i => ($"{i}.txt", "text/plain", Encoding.UTF8.GetBytes($"{i}")))]), Cancellation);
+        Assert.Contains("At most 10 files", await eleven.Content.ReadAsStringAsync(Cancellation), StringComparison.Ordinal);
+        await RefusedAsync(eleven, "artifact.malformed", "/parts");
         await RefusedAsync(parts, "artifact.malformed", "/parts/11");
         await RefusedAsync(headers, "artifact.malformed", "/parts");
         Assert.Equal(0L, await host.ScalarAsync<long>(Rows, "many-parts"));

@@ -205,6 +205,46 @@ public sealed class FeedTests(VulnCenterHost host) : IClassFixture<VulnCenterHos
         Assert.Equal(0.25f, await host.ScalarAsync<float>("select score from vuln_center.epss where tenant = 'older'"));
     }
 
+    [Theory]
+    [InlineData("epss", "#model_version:v1,score_date:2999-01-01\ncve,epss,percentile\nCVE-2026-0001,0.1,0.2\n", "#line=1")]
+    [InlineData("kev", """{"dateReleased":"2999-01-01T00:00:00Z","vulnerabilities":[{"cveID":"CVE-2026-0001"}]}""", "/dateReleased")]
+    [InlineData("kev", """{"catalogVersion":"2999.01.01","vulnerabilities":[{"cveID":"CVE-2026-0001"}]}""", "/catalogVersion")]
+    [InlineData("kev", "cveID,dateAdded\nCVE-2026-0001,2025-12-31\nCVE-2026-0002,2999-01-01\n", "#line=3")]
+    public async Task A_feed_of_a_day_to_come_would_keep_out_all_until_then_and_is_refused(string name, string body, string pointer)
+    {
+        using var client = await host.OperatorAsync($"future-{name}");
+        using var answer = await client.PutFeedAsync(name, Encoding.UTF8.GetBytes(body));
+        using var forced = await client.PutFeedAsync(name, Encoding.UTF8.GetBytes(body), "&force=true");
+
+        Assert.Equal((HttpStatusCode.UnprocessableEntity, "feed.unreadable", pointer), await answer.RefusalAsync());
+        Assert.Equal((HttpStatusCode.UnprocessableEntity, "feed.unreadable", pointer), await forced.RefusalAsync());
+    }
+
+    [Fact]
+    public async Task A_feed_is_taken_from_a_publisher_whose_clock_is_ahead()
+    {
+        using var client = await host.OperatorAsync("ahead");
+
+        var update = await client.FeedAsync("epss", GroupCalls.Epss(DateTimeOffset.UtcNow.AddHours(20).ToString("O", System.Globalization.CultureInfo.InvariantCulture), ("CVE-2026-0001", 0.5)));
+
+        Assert.Equal(1L, update.Added);
+    }
+
+    [Theory]
+    [InlineData("epss", "cve,epss,percentile\nCVE-2026-0001,0.1,0.2\n", "#line=1")]
+    [InlineData("kev", """{"vulnerabilities":[{"cveID":"CVE-2026-0001"}]}""", "/dateReleased")]
+    [InlineData("kev", """{"dateReleased":null,"vulnerabilities":[{"cveID":"CVE-2026-0001"}]}""", "/dateReleased")]
+    [InlineData("kev", "cveID,dateAdded\nCVE-2026-0001,\n", "#line=1")]
+    public async Task A_feed_without_a_date_does_not_replace_one_that_has_a_date_unless_it_is_forced(string name, string body, string pointer)
+    {
+        using var client = await host.OperatorAsync($"undated-{name}");
+        await client.FeedAsync(name, name == "epss" ? GroupCalls.Epss("2026-01-03", ("CVE-2026-0001", 0.5)) : GroupCalls.Kev("2026-01-03T00:00:00Z", "CVE-2026-0001"), "&force=true");
+        using var answer = await client.PutFeedAsync(name, Encoding.UTF8.GetBytes(body));
+        Assert.Equal((HttpStatusCode.UnprocessableEntity, "feed.unreadable", pointer), await answer.RefusalAsync());
+
+        await client.FeedAsync(name, body, "&force=true");
+    }
+
     [Fact]
     public async Task A_feed_that_is_empty_or_lost_most_of_its_entries_is_refused_unless_it_is_forced()
     {
@@ -252,6 +292,21 @@ public sealed class FeedTests(VulnCenterHost host) : IClassFixture<VulnCenterHos
         using var answer = await client.PutFeedAsync("epss", compressed.ToArray(), encoding: encoding);
 
         Assert.Equal(2L, (await answer.ReadAsync<FeedUpdate>()).Added);
+    }
+
+    [Fact]
+    public async Task A_compressed_feed_that_was_cut_off_is_refused()
+    {
+        using var client = await host.OperatorAsync("cut-feed");
+        using var compressed = new MemoryStream();
+        await using var compressor = new GZipStream(compressed, CompressionLevel.Optimal, leaveOpen: true);
+        compressor.Write(Encoding.UTF8.GetBytes(GroupCalls.Epss("2026-01-02", ("CVE-2026-0001", 0.5))));
+        compressor.Flush();
+
+        using var answer = await client.PutFeedAsync("epss", compressed.ToArray());
+
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, answer.StatusCode);
+        Assert.Contains("cut off", await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
     }
 
     [Fact]

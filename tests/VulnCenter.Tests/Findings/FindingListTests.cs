@@ -170,6 +170,22 @@ public sealed class FindingListTests(VulnCenterHost host) : IClassFixture<VulnCe
         Assert.Contains((pointer, reason), errors.EnumerateArray().Select(error => (error.GetProperty("pointer").GetString(), error.GetProperty("reason").GetString())));
     }
 
+    [Theory]
+    [InlineData("/findings?facets=perhaps", "?facets")]
+    [InlineData("/findings/scans?sevice=shop", "?sevice")]
+    [InlineData("/findings/scans?service=a&service=b", "?service")]
+    [InlineData("/findings/groups?sevice=shop", "?sevice")]
+    [InlineData("/findings/decisions?finding=x", "?finding")]
+    [InlineData("/findings/decisions?outcme=new", "?outcme")]
+    public async Task A_parameter_of_any_list_that_cannot_be_is_named_as_it_was_sent(string address, string pointer)
+    {
+        using var client = await host.OperatorAsync("refused");
+        using var answer = await client.GetAsync(new Uri(address, UriKind.Relative), TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.BadRequest, answer.StatusCode);
+        var errors = (await answer.Content.ReadFromJsonAsync<JsonElement>(TestContext.Current.CancellationToken)).GetProperty("errors");
+        Assert.Equal(pointer, Assert.Single(errors.EnumerateArray()).GetProperty("pointer").GetString());
+    }
+
     private static IEnumerable<SeededFinding> Ordered(IEnumerable<SeededFinding> findings, string sort) => sort switch
     {
         "severity" => findings.OrderByDescending(f => f.Severity).ThenBy(f => f.FirstSeen).ThenBy(f => f.Id.ToString(), StringComparer.Ordinal),

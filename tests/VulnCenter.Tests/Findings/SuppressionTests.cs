@@ -37,6 +37,19 @@ public sealed class SuppressionTests(VulnCenterHost host) : IClassFixture<VulnCe
         Assert.Equal((SuppressionKind.FalsePositive, Severity.High, SlaState.Paused), (after.Suppression?.Kind, after.Severity, after.Sla.State));
     }
 
+    [Theory]
+    [InlineData(-1)]
+    [InlineData(400)]
+    public async Task A_suppression_that_does_not_end_when_it_may_is_refused_with_the_field(int days)
+    {
+        using var client = await host.OperatorAsync("when-it-may");
+        var finding = await ImportOneAsync(client);
+
+        using var refused = await client.PutAsync(finding.Id, "suppression", new SuppressionChange(SuppressionKind.RiskAccepted, "until the release", DateTimeOffset.UtcNow.AddDays(days)));
+
+        Assert.Equal((HttpStatusCode.UnprocessableEntity, "finding.suppression-expiry", "/until"), await Groups.GroupCalls.RefusalAsync(refused));
+    }
+
     [Fact]
     public async Task A_suppression_ends_by_itself_at_its_time_and_the_gate_is_raised_again()
     {

@@ -102,6 +102,19 @@ public sealed class BrokenReportTests
         Assert.Equal((ReportFormatException.WrongType, pointer), (refused.Code, refused.Pointer));
     }
 
+    [Theory]
+    [InlineData("generic", """{"schemaVersion":{},"findings":[]}""", "/schemaVersion")]
+    [InlineData("generic", """{"schemaVersion":"1","source":["red-team"],"findings":[]}""", "/source")]
+    [InlineData("generic", """{"schemaVersion":"1","service":{},"findings":[]}""", "/service")]
+    [InlineData("generic", """{"schemaVersion":"1","tool":{"name":[]},"findings":[]}""", "/tool/name")]
+    [InlineData("generic", """{"schemaVersion":[],"title":"t","rule":"r","kind":"config","resource":"x"}""", "/schemaVersion")]
+    public async Task A_member_of_the_whole_report_of_the_wrong_type_is_not_taken_for_one_that_is_missing(string format, string json, string pointer)
+    {
+        var refused = await Reports.RefusedAsync(format, json);
+
+        Assert.Equal((ReportFormatException.WrongType, pointer), (refused.Code, refused.Pointer));
+    }
+
     [Fact]
     public async Task A_list_of_results_that_occurs_twice_is_refused()
     {

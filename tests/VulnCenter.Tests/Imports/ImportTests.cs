@@ -159,6 +159,9 @@ public sealed class ImportTests(VulnCenterHost host) : IClassFixture<VulnCenterH
     [InlineData("format=trivy&service=a&scope=1", "?scope")]
     [InlineData("format=trivy&service=a&service=b", "?service")]
     [InlineData("format=trivy&service=a&scpoe=complete", "?scpoe")]
+    [InlineData("format=trivy&service=a&wait=soon", "?wait\"")]
+    [InlineData("format=trivy&service=a&expectEmpty=perhaps", "?expectEmpty\"")]
+    [InlineData("format=trivy&service=a&scannedAt=yesterday", "?scannedAt\"")]
     public async Task A_bad_parameter_is_named(string query, string pointer)
     {
         using var client = await host.OperatorAsync("parameters");
@@ -413,6 +416,18 @@ public sealed class ImportTests(VulnCenterHost host) : IClassFixture<VulnCenterH
         var first = await client.ImportAsync("trivy", "shop-api", Report("trivy-shop-api.json"));
         var second = await client.ImportAsync("trivy", "shop-web", Report("trivy-shop-api.json"));
         Assert.Equal(first.New, second.New);
+    }
+
+    [Fact]
+    public async Task A_report_under_another_source_repeats_nothing()
+    {
+        using var client = await host.OperatorAsync("another-source");
+        using var one = await client.PostReportAsync("trivy", "shop-api", Report("trivy-shop-api.json"), more: "&source=one");
+        using var other = await client.PostReportAsync("trivy", "shop-api", Report("trivy-shop-api.json"), more: "&source=other");
+        using var again = await client.PostReportAsync("trivy", "shop-api", Report("trivy-shop-api.json"), more: "&source=one");
+
+        Assert.Null((await other.ReadAsync<Import>()).Result?.RepeatOf);
+        Assert.Equal((await one.ReadAsync<Import>()).Result?.Scans[0].Scan, (await again.ReadAsync<Import>()).Result?.RepeatOf);
     }
 
     [Fact]

@@ -28,7 +28,7 @@ internal static class ArtifactEndpoints
         artifacts.MapGet("/{sha256}", DownloadAsync).RequireScope(VulnCenterScopes.Read)
             .WithName("GetArtifact").WithSummary("An artifact's content")
             .WithDescription("Always as a download. ETag is the digest; ranges are served.")
-            .Produces<Stream>(StatusCodes.Status200OK, "application/octet-stream").AllowLongLived();
+            .Produces<Stream>(StatusCodes.Status200OK, "application/octet-stream").AlsoProduces<Stream>("*/*").AllowLongLived();
         artifacts.MapDelete("/{sha256}", RemoveAsync).RequireScope(VulnCenterScopes.Change)
             .WithName("RemoveArtifact").WithSummary("Take an artifact off the finding")
             .WithDescription("Its content goes with the last finding that refers to it. What is evidence in the finding's history stays.");

@@ -67,12 +67,11 @@ internal sealed class ArtifactStore(
         var distinct = artifacts.DistinctBy(artifact => Convert.ToHexString(artifact.Sha256)).OrderBy(artifact => Convert.ToHexString(artifact.Sha256), StringComparer.Ordinal).ToList();
         await using var connection = await database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
-        var now = clock.GetUtcNow().ToUniversalTime();
         var limit = options.Value.MaxTenantArtifactBytes;
         var stored = 0L;
         foreach (var artifact in distinct)
         {
-            if (await ReserveAsync(connection, tenant, artifact, now, cancellation))
+            if (await ReserveAsync(connection, tenant, artifact, clock.GetUtcNow().ToUniversalTime(), cancellation))
             {
                 // Before the content is written: what is refused leaves no trace in the table.
                 stored += artifact.Size ?? 0;
@@ -90,6 +89,7 @@ internal sealed class ArtifactStore(
             return new Attaching.NoFinding();
         }
 
+        var now = clock.GetUtcNow().ToUniversalTime();
         var known = await KnownAsync(connection, tenant, finding, cancellation);
         var wanted = distinct.Where(artifact => !known.TryGetValue(Convert.ToHexString(artifact.Sha256), out var stored) || (!stored && artifact.Content is not null)).ToList();
         if (wanted.Count == 0)

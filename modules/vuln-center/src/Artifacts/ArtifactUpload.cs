@@ -90,7 +90,7 @@ internal sealed class ArtifactUpload(IOptions<ArtifactOptions> options, IOptions
 
         if (files.Count is 0 or > MaxFiles)
         {
-            throw Malformed("There must be files.", "/parts", $"must have 1 to {MaxFiles} files");
+            throw Malformed(files.Count == 0 ? "There must be files." : $"At most {MaxFiles} files are taken at once.", "/parts", $"must have 1 to {MaxFiles} files");
         }
 
         for (var i = 0; i < files.Count; i++)

@@ -30,7 +30,7 @@ internal static class DedupEndpoints
         findings.MapPut("/dedup-rules/{source}", PutRulesAsync).RequireScope(VulnCenterScopes.Rules).AllowLongLived()
             .WithName("PutDedupRules").WithSummary("Change how findings of a source are recognised, or see what a change would do")
             .WithDescription("Needs If-Match with the rules' ETag. dryRun=true answers what would split and what would merge, and changes nothing; 202 and where to ask when that takes longer than the wait.")
-            .Produces<DedupRules>().Produces<DedupPreview>().Produces<DedupTrial>(StatusCodes.Status202Accepted);
+            .Produces<DedupPreview>().AlsoProduces<DedupRules>().Produces<DedupTrial>(StatusCodes.Status202Accepted);
         findings.MapGet("/dedup-rules/trials/{id:guid}", GetTrialAsync).RequireScope(VulnCenterScopes.Read)
             .WithName("GetDedupTrial").WithSummary("Progress and result of a dry run of rules");
         findings.MapDelete("/dedup-rules/trials/{id:guid}", CancelTrialAsync).RequireScope(VulnCenterScopes.Rules)

@@ -16,6 +16,9 @@ internal sealed class EpssFeed
     /// <summary><c>score_date</c>, known once a row has been read.</summary>
     public string? AsOf { get; private set; }
 
+    /// <summary>Where it says so, or should.</summary>
+    public string AsOfAt { get; private set; } = FeedException.LinePointer(1);
+
     /// <exception cref="FeedException">It is no such file, or a row is wrong.</exception>
     /// <exception cref="ReportFormatException">It is no whole table.</exception>
     public async IAsyncEnumerable<EpssRow> ReadAsync(Stream feed, [EnumeratorCancellation] CancellationToken cancellation)
@@ -24,7 +27,10 @@ internal sealed class EpssFeed
         {
             if (record.IsComment)
             {
-                AsOf ??= ScoreDate(record);
+                if (AsOf is null && ScoreDate(record) is { } date)
+                {
+                    (AsOf, AsOfAt) = (date, record.Pointer);
+                }
             }
             else if (record.IsHeader)
             {

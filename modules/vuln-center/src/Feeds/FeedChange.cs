@@ -22,14 +22,29 @@ internal abstract class FeedChange
 {
     private const int MaxEntries = 2_000_000;
 
+    // Between a publisher's clock and ours, and for a date without a time zone.
+    private static readonly TimeSpan ClockSkew = TimeSpan.FromDays(1);
+
     /// <summary>What the feed says of itself; known once it is staged.</summary>
     public abstract string? AsOf { get; }
+
+    /// <summary>Where the feed says of when it is, or should; null: its age decides nothing.</summary>
+    public virtual string? AsOfAt => null;
 
     /// <summary>What was staged.</summary>
     public long Entries { get; protected set; }
 
     /// <exception cref="FeedException">The feed cannot be taken.</exception>
     public abstract Task StageAsync(NpgsqlConnection connection, Stream feed, CancellationToken cancellation);
+
+    /// <exception cref="FeedException">The feed is of a day to come: every one until then would be older than it.</exception>
+    public void RefuseFuture(DateTimeOffset now)
+    {
+        if (AsOfAt is { } at && FeedValues.Moment(AsOf) > now + ClockSkew)
+        {
+            throw new FeedException(at, $"is in the future: {AsOf}");
+        }
+    }
 
     /// <returns>Why it does not replace what is held.</returns>
     public virtual Task<Refusal?> CheckAsync(NpgsqlConnection connection, string tenant, FeedHeld held, CancellationToken cancellation) => Task.FromResult<Refusal?>(null);
@@ -82,9 +97,11 @@ internal abstract class FeedChange
             reader.GetInt64(0), reader.GetInt64(1), reader.GetInt64(2), ignored, reader.FieldCount < 4 || reader.IsDBNull(3) ? null : reader.GetFieldValue<string[]>(3));
     }
 
-    /// <summary>A set that is replaced as a whole: an older one, an empty one and one that lost more than half are not taken for granted.</summary>
-    protected static Refusal? CheckSet(FeedHeld held, long entries, bool older, string? asOf) => (held, entries) switch
+    /// <summary>A set that is replaced as a whole: an older one, one of nobody knows when, an empty one and one that lost more than half are not taken for granted.</summary>
+    protected Refusal? CheckSet(FeedHeld held, long entries, bool older, string? asOf) => (held, entries) switch
     {
+        _ when asOf is null && held.AsOf is not null && AsOfAt is { } at => new Refusal(
+            FindingProblems.FeedUnreadable, $"The feed has no date, the one held is of {held.AsOf}; force=true takes it all the same.", [new FieldError(at, "must say of when the feed is")]),
         _ when older => new Refusal(FindingProblems.FeedOlder, $"The feed is of {asOf}, the one held is of {held.AsOf}; force=true takes it all the same."),
         (_, 0) => new Refusal(FindingProblems.FeedShrunk, "The feed holds no entry; force=true takes it all the same."),
         _ when entries < held.Entries / 2 =>
@@ -98,6 +115,8 @@ internal sealed class EpssChange : FeedChange
     private readonly EpssFeed _feed = new();
 
     public override string? AsOf => _feed.AsOf;
+
+    public override string AsOfAt => _feed.AsOfAt;
 
     public override async Task StageAsync(NpgsqlConnection connection, Stream feed, CancellationToken cancellation)
     {
@@ -136,8 +155,11 @@ internal sealed class KevChange(bool json) : FeedChange
 {
     private readonly KevFeed _feed = new();
     private DateOnly? _latest;
+    private string? _latestAt;
 
-    public override string? AsOf => _feed.AsOf ?? _latest?.ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture);
+    public override string? AsOf => _feed.AsOf ?? (json ? null : _latest?.ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture));
+
+    public override string AsOfAt => _feed.AsOfAt ?? _latestAt ?? FeedException.LinePointer(1);
 
     public override async Task StageAsync(NpgsqlConnection connection, Stream feed, CancellationToken cancellation)
     {
@@ -153,7 +175,10 @@ internal sealed class KevChange(bool json) : FeedChange
                 await (row.Added is { } added ? copy.WriteAsync(added, NpgsqlDbType.Date, cancellation) : copy.WriteNullAsync(cancellation));
                 await (row.Due is { } due ? copy.WriteAsync(due, NpgsqlDbType.Date, cancellation) : copy.WriteNullAsync(cancellation));
                 await copy.WriteAsync(row.Ransomware, NpgsqlDbType.Boolean, cancellation);
-                _latest = _latest is null || row.Added > _latest ? row.Added ?? _latest : _latest;
+                if (row.Added is { } day && !(day <= _latest))
+                {
+                    (_latest, _latestAt) = (day, row.At);
+                }
             }
 
             await copy.CompleteAsync(cancellation);

@@ -47,7 +47,7 @@ internal static class FeedEndpoints
             .WithName("ListAliasEdges").WithSummary("What an advisory id is also known as, and who says so");
         feeds.MapDelete("/aliases/edges", RemoveEdgeAsync).RequireScope(VulnCenterScopes.Change)
             .WithName("RemoveAliasEdge").WithSummary("Remove an edge of aliases; it stays removed until a feed is sent with force=true")
-            .Produces<FeedUpdate>(StatusCodes.Status202Accepted);
+            .Produces<FeedUpdate>().Produces<FeedUpdate>(StatusCodes.Status202Accepted).ProducesProblem(StatusCodes.Status404NotFound);
     }
 
     private static async Task<Ok<FeedList>> ListAsync(Caller caller, FeedQueries feeds, CancellationToken cancellation) =>

@@ -57,6 +57,7 @@ internal sealed class FeedIntake(
         try
         {
             await change.StageAsync(connection, feed, cancellation);
+            change.RefuseFuture(clock.GetUtcNow());
         }
         catch (FeedException wrong)
         {

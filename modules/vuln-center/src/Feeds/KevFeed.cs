@@ -17,6 +17,9 @@ internal sealed class KevFeed
     /// <summary>The JSON's <c>dateReleased</c>, or else its <c>catalogVersion</c>; the CSV names none.</summary>
     public string? AsOf { get; private set; }
 
+    /// <summary>Where it says so, or should; null: it is a CSV.</summary>
+    public string? AsOfAt { get; private set; }
+
     /// <exception cref="FeedException">It is no such file, or an entry is wrong.</exception>
     /// <exception cref="ReportFormatException">The JSON is broken, or the table not whole.</exception>
     public IAsyncEnumerable<KevRow> ReadAsync(Stream feed, bool json, ReportContext context, CancellationToken cancellation) =>
@@ -31,10 +34,10 @@ internal sealed class KevFeed
         }
 
         var (released, version) = (map.Scalar("/dateReleased"), map.Scalar("/catalogVersion"));
-        AsOf = released ?? version?.Replace('.', '-');
+        (AsOf, AsOfAt) = released is null && version is not null ? (version.Replace('.', '-'), "/catalogVersion") : (released, "/dateReleased");
         if (AsOf is not null && FeedValues.Moment(AsOf) is null)
         {
-            throw new FeedException(released is null ? "/catalogVersion" : "/dateReleased", "is not a date");
+            throw new FeedException(AsOfAt, "is not a date");
         }
 
         var read = 0L;

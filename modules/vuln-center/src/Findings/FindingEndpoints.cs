@@ -26,9 +26,11 @@ internal static class FindingEndpoints
 
         findings.MapPut("/{id:guid}/suppression", SuppressAsync).RequireScope(VulnCenterScopes.Suppress)
             .WithName("SuppressFinding").WithSummary("Set a finding aside until a date")
-            .WithDescription("Its status stays; its gate is withdrawn and its SLA clock stands until the suppression ends. Needs If-Match.");
+            .WithDescription("Its status stays; its gate is withdrawn and its SLA clock stands until the suppression ends. Needs If-Match.")
+            .ProducesProblem(StatusCodes.Status422UnprocessableEntity);
         findings.MapDelete("/{id:guid}/suppression", LiftSuppressionAsync).RequireScope(VulnCenterScopes.Suppress)
-            .WithName("LiftFindingSuppression").WithSummary("End a finding's suppression now");
+            .WithName("LiftFindingSuppression").WithSummary("End a finding's suppression now")
+            .ProducesProblem(StatusCodes.Status409Conflict);
         findings.MapPost("/suppression", SuppressManyAsync).RequireScope(VulnCenterScopes.Suppress).WithIdempotency()
             .WithName("SuppressFindings").WithSummary("Set up to 1,000 findings aside, or end that, each by itself");
 
@@ -36,7 +38,8 @@ internal static class FindingEndpoints
             .WithName("OverrideFindingSeverity").WithSummary("Rate a finding by an analyst's judgement")
             .WithDescription("Counts before any CVSS vector and mapping, also after later scans. The SLA clock is not restarted. Needs If-Match.");
         findings.MapDelete("/{id:guid}/severity", RestoreSeverityAsync).RequireScope(VulnCenterScopes.Change)
-            .WithName("RestoreFindingSeverity").WithSummary("Let the vector or the source rate a finding again");
+            .WithName("RestoreFindingSeverity").WithSummary("Let the vector or the source rate a finding again")
+            .ProducesProblem(StatusCodes.Status409Conflict);
         findings.MapPut("/{id:guid}/assignee", AssignAsync).RequireScope(VulnCenterScopes.Change)
             .WithName("AssignFinding").WithSummary("Say who works on a finding");
     }
@@ -123,7 +126,7 @@ internal static class FindingEndpoints
     {
         if (answer is { RefusalCode: { } code, RefusalDetail: { } detail })
         {
-            return new Refusal(code, detail).ToResult();
+            return new Refusal(code, detail, code == FindingProblems.SuppressionExpiry ? [new FieldError("/until", $"must be after now, and at most {FindingRules.MaxSuppression.TotalDays:0} days from now")] : null).ToResult();
         }
 
         return await findings.FindAsync(caller.Tenant, id, cancellation) is { } changed ? ETagResult.Ok(changed, changed.Finding.Version) : NotFound(id);

@@ -74,8 +74,7 @@ internal sealed class Resettlement(
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         await ExecuteAsync(connection, SettlingLock.Shared, cancellation, tenant);
         await ExecuteAsync(connection, LookUp, cancellation);
-        var now = clock.GetUtcNow();
-        var (changes, volatiles) = await ReadAsync(connection, tenant, ids, why, now, cancellation);
+        var (changes, volatiles, now) = await ReadAsync(connection, tenant, ids, why, cancellation);
         if (volatiles.Count > 0)
         {
             await using var update = new NpgsqlCommand(UpdateEpss, connection);
@@ -157,8 +156,8 @@ internal sealed class Resettlement(
         outbox.Committed(leaf with { Events = [.. events.Select(e => e.Event)] });
     }
 
-    private static async Task<(List<SettledChange> Changes, List<FindingState> Volatiles)> ReadAsync(
-        NpgsqlConnection connection, string tenant, IReadOnlyCollection<Guid> ids, string why, DateTimeOffset now, CancellationToken cancellation)
+    private async Task<(List<SettledChange> Changes, List<FindingState> Volatiles, DateTimeOffset Now)> ReadAsync(
+        NpgsqlConnection connection, string tenant, IReadOnlyCollection<Guid> ids, string why, CancellationToken cancellation)
     {
         List<FindingState> read = [];
         List<(double? Epss, bool Kev)> risks = [];
@@ -174,6 +173,8 @@ internal sealed class Resettlement(
             }
         }
 
+        // They are locked now: what was changed until then was changed before.
+        var now = clock.GetUtcNow();
         var policies = await PolicyStore.ForAsync(connection, tenant, [.. read.Select(finding => finding.Service).Distinct(StringComparer.Ordinal)], cancellation);
         List<SettledChange> changes = [];
         List<FindingState> volatiles = [];
@@ -191,7 +192,7 @@ internal sealed class Resettlement(
             }
         }
 
-        return (changes, volatiles);
+        return (changes, volatiles, now);
     }
 
     private static async Task ExecuteAsync(NpgsqlConnection connection, string sql, CancellationToken cancellation, params object[] values)

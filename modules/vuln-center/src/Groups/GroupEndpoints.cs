@@ -13,6 +13,7 @@ internal static class GroupEndpoints
     private const int ReasonLength = 2_000;
     private const int MostFindings = 50;
     private const int MostActs = 200;
+    private static readonly HashSet<string> Known = QueryParameters.Of("service", "limit", "cursor");
 
     public static void MapGroups(this IEndpointRouteBuilder app)
     {
@@ -23,19 +24,28 @@ internal static class GroupEndpoints
             .WithName("GetGroup").WithSummary("A group with its members and what joins them");
         groups.MapPost("", LinkAsync).RequireScope(VulnCenterScopes.Change).WithIdempotency()
             .WithName("LinkFindings").WithSummary("Say that findings are one problem")
-            .WithDescription("One link, {findings, reason}, or up to 200, {groups:[{findings, reason}]}: all or none. Findings stay as they are.");
+            .WithDescription("One link, {findings, reason}, or up to 200, {groups:[{findings, reason}]}: all or none. Findings stay as they are.")
+            .ProducesProblem(StatusCodes.Status404NotFound);
         groups.MapPost("/{id:guid}/split", SplitAsync).RequireScope(VulnCenterScopes.Change).WithIdempotency()
             .WithName("SplitGroup").WithSummary("Take findings out of a group for good");
         groups.MapPost("/split", SplitManyAsync).RequireScope(VulnCenterScopes.Change).WithIdempotency()
-            .WithName("SplitGroups").WithSummary("Take findings out of groups for good, up to 200 groups, all or none");
+            .WithName("SplitGroups").WithSummary("Take findings out of groups for good, up to 200 groups, all or none")
+            .ProducesProblem(StatusCodes.Status404NotFound);
     }
 
     private static async Task<Results<Ok<GroupPage>, RefusalResult>> ListAsync(
-        [FromQuery(Name = "service"), Description("Exact name of the service.")] string? service, PageRequest page, Caller caller, GroupQueries groups, CancellationToken cancellation)
+        [FromQuery(Name = "service"), Description("Exact name of the service.")] string? service, PageRequest page, Caller caller, GroupQueries groups, HttpContext http,
+        CancellationToken cancellation)
     {
+        var errors = QueryParameters.Check(http.Request.Query, Known, "this list").ToList();
         if (service is not null && !ImportEndpoints.IsName(service))
         {
-            return new Refusal(ProblemCodes.Invalid.Code, "The filter is not valid.", [FieldError.Query("service", "must be 1 to 200 characters, without control characters")]).ToResult();
+            errors.Add(FieldError.Query("service", "must be 1 to 200 characters, without control characters"));
+        }
+
+        if (errors.Count > 0)
+        {
+            return new Refusal(ProblemCodes.Invalid.Code, "The filter is not valid.", errors).ToResult();
         }
 
         if (page.ReadCursor<GroupPosition>(out var after) is { } badCursor)

@@ -126,21 +126,22 @@ internal sealed class ImportIntake(
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         var arguments = new ImportArguments(
             format.Name, request.Scope, request.ScopeFilter, digest, startedAt, request.WithItems,
-            await RepeatOfAsync(connection, request, digest, cancellation), request.ExpectEmpty, report.Read, report.Scans, report.Rejections, report.Warnings);
+            await RepeatOfAsync(connection, request, report.Scans, digest, cancellation), request.ExpectEmpty, report.Read, report.Scans, report.Rejections, report.Warnings);
         await jobs.EnqueueAsync(
             connection, NewJob.Of(request.Tenant, import, ImportJob.KindName, arguments, VulnCenterJson.Default.ImportArguments, request.Actor), cancellation);
         await transaction.CommitAsync(cancellation);
         jobs.Wake();
     }
 
-    private static async Task<Guid?> RepeatOfAsync(NpgsqlConnection connection, ImportRequest request, byte[] digest, CancellationToken cancellation)
+    private static async Task<Guid?> RepeatOfAsync(NpgsqlConnection connection, ImportRequest request, IReadOnlyList<ScanSeen> scans, byte[] digest, CancellationToken cancellation)
     {
         await using var command = new NpgsqlCommand("""
             select id from vuln_center.scan
-            where tenant = $1 and service = $2 and report_digest = $3 order by finished_at desc limit 1
+            where tenant = $1 and (service, source) in (select * from unnest($2::text[], $3::text[])) and report_digest = $4 order by finished_at desc limit 1
             """, connection);
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = request.Tenant });
-        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = request.Service });
+        command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. scans.Select(scan => scan.Service)] });
+        command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. scans.Select(scan => scan.Source)] });
         command.Parameters.Add(new NpgsqlParameter<byte[]> { TypedValue = digest });
         return (Guid?)await command.ExecuteScalarAsync(cancellation);
     }

@@ -97,9 +97,8 @@ internal sealed class ImportMerge(
             return recorded;
         }
 
-        var now = clock.GetUtcNow().ToUniversalTime();
         var scope = new SourceScope(scan.Tenant, scan.Seen.Service, scan.Seen.Source);
-        var recognition = await keys.EnterAsync(connection, scope, scan.Import, scan.RuleSet, scan.Actor, now, cancellation);
+        var recognition = await keys.EnterAsync(connection, scope, scan.Import, scan.RuleSet, scan.Actor, clock.GetUtcNow().ToUniversalTime(), cancellation);
         scan = await PlaceAsync(connection, scan with { RuleSet = recognition.Rules.Version }, cancellation);
         await connection.ExecuteAsync(MatchSql.Candidates, cancellation, scan.Tenant, scan.Seen.Service, scan.Seen.Source, scan.Import);
         await connection.ExecuteAsync(MatchSql.JoinByHash, cancellation);
@@ -116,6 +115,9 @@ internal sealed class ImportMerge(
             scan.StartedAt.ToUniversalTime(), scan.Hosts,
         ];
         await connection.ExecuteAsync(MergeSql.Gone, cancellation, [.. coverage, scan.RuleSet > 1]);
+
+        // Only now that all that it changes is locked: what was changed until then was changed before.
+        var now = clock.GetUtcNow().ToUniversalTime();
         var notJudged = scan.Closes ? await NotJudgedAsync(connection, coverage, cancellation) : null;
         var counts = await CountAsync(connection, scan, cancellation);
         var result = new ScanResult(

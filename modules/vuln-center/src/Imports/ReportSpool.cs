@@ -1,4 +1,6 @@
+using System.Buffers.Binary;
 using System.IO.Compression;
+using System.IO.Hashing;
 using System.Security.Cryptography;
 using ZstdSharp;
 
@@ -29,7 +31,7 @@ internal sealed class ReportSpool : IAsyncDisposable
 
     /// <param name="body">The request's body.</param>
     /// <param name="encoding"><c>Content-Encoding</c>: gzip, zstd, or none: then a file that was compressed before is seen by how it begins.</param>
-    /// <exception cref="SpoolRefusedException">Too large, a compression bomb, an unknown encoding, or damaged compressed data.</exception>
+    /// <exception cref="SpoolRefusedException">Too large, a compression bomb, an unknown encoding, or compressed data that are damaged or not whole.</exception>
     public static async Task<ReportSpool> ReceiveAsync(Stream body, string? encoding, string directory, SpoolLimits limits, CancellationToken cancellation)
     {
         var counted = new CountingStream(body);
@@ -39,6 +41,7 @@ internal sealed class ReportSpool : IAsyncDisposable
         try
         {
             using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+            var checksum = new Crc32();
             var buffer = new byte[128 << 10];
             long written = 0;
             int read;
@@ -56,7 +59,13 @@ internal sealed class ReportSpool : IAsyncDisposable
                 }
 
                 hash.AppendData(buffer, 0, read);
+                checksum.Append(buffer.AsSpan(0, read));
                 await file.WriteAsync(buffer.AsMemory(0, read), cancellation);
+            }
+
+            if (decoded is GZipStream)
+            {
+                await CheckWholeAsync(counted, file, checksum.GetCurrentHashAsUInt32(), cancellation);
             }
 
             file.Position = 0;
@@ -93,20 +102,71 @@ internal sealed class ReportSpool : IAsyncDisposable
         {
             return await decoded.ReadAsync(buffer, cancellation);
         }
-        catch (Exception damaged) when (damaged is InvalidDataException or ZstdException or EndOfStreamException)
+        catch (EndOfStreamException)
         {
-            throw new SpoolRefusedException(Findings.FindingProblems.ReportUnreadable, $"The {encoding} data are damaged: {damaged.Message}");
+            throw Unreadable($"The {encoding} data end before their end: the body was cut off.");
+        }
+        catch (InvalidDataException)
+        {
+            // The framework has one text for a wrong checksum and for all else, and it is of methods.
+            throw Unreadable($"The {encoding} data are damaged: they break off the format, or their checksum does not fit.");
+        }
+        catch (ZstdException damaged)
+        {
+            throw Unreadable($"The {encoding} data are damaged, or something follows them: {damaged.Message}.");
         }
     }
 
-    /// <summary>Counts what the client sent, to tell a bomb from a large report.</summary>
+    /// <summary>
+    /// GZipStream takes the end of its input for the end of the data, and leaves alone what is no further member: rows or lines that
+    /// were cut off would pass for a whole report. So the body must end as a member does, with the CRC-32 and the length of what the
+    /// member holds (RFC 1952 section 2.3.1), and what came out last must be that. zstd's frames are checked by its decoder.
+    /// </summary>
+    /// <param name="file">What came out.</param>
+    /// <param name="checksum">Of all of it.</param>
+    private static async Task CheckWholeAsync(CountingStream body, FileStream file, uint checksum, CancellationToken cancellation)
+    {
+        if (await body.ReadAsync(new byte[1], cancellation) > 0)
+        {
+            throw Unreadable("The gzip data are followed by something else.");
+        }
+
+        var (expected, length) = (BinaryPrimitives.ReadUInt32LittleEndian(body.Tail.Span[^8..]), BinaryPrimitives.ReadUInt32LittleEndian(body.Tail.Span[^4..]));
+        if (length == (uint)file.Length ? expected != checksum : length > file.Length || expected != await ChecksumOfLastAsync(file, length, cancellation))
+        {
+            throw Unreadable("The gzip data do not end with the checksum and the length of what they hold: the body was cut off, or something follows them.");
+        }
+
+        // Of nothing both are zero, and so are bytes that a full disk never got. A member that holds nothing is one empty block, of fixed codes or stored (RFC 1951 section 3.2.3).
+        var before = body.Tail.Span[..^8];
+        if (length == 0 && !before.EndsWith((ReadOnlySpan<byte>)[0x03, 0x00]) && !before.EndsWith((ReadOnlySpan<byte>)[0x01, 0x00, 0x00, 0xff, 0xff]))
+        {
+            throw Unreadable("The gzip data end in zeros: the body was cut off, or something follows them.");
+        }
+    }
+
+    private static async Task<uint> ChecksumOfLastAsync(FileStream file, uint length, CancellationToken cancellation)
+    {
+        file.Position = file.Length - length;
+        var checksum = new Crc32();
+        await checksum.AppendAsync(file, cancellation);
+        return checksum.GetCurrentHashAsUInt32();
+    }
+
+    private static SpoolRefusedException Unreadable(string detail) => new(Findings.FindingProblems.ReportUnreadable, detail);
+
+    /// <summary>Counts what the client sent, to tell a bomb from a large report, and keeps its end.</summary>
     private sealed class CountingStream(Stream inner) : Stream
     {
         private readonly byte[] _head = new byte[4];
+        private readonly byte[] _tail = new byte[13];
         private int _peeked;
         private int _given;
 
         public long Count { get; private set; }
+
+        /// <summary>The last thirteen bytes; of a shorter body after zeros.</summary>
+        public ReadOnlyMemory<byte> Tail => _tail;
 
         public override bool CanRead => true;
 
@@ -129,7 +189,7 @@ internal sealed class ReportSpool : IAsyncDisposable
             }
 
             var read = await inner.ReadAsync(buffer, cancellationToken);
-            Count += read;
+            Passed(buffer.Span[..read]);
             return read;
         }
 
@@ -137,8 +197,16 @@ internal sealed class ReportSpool : IAsyncDisposable
         public async ValueTask<byte[]> PeekAsync(CancellationToken cancellation)
         {
             _peeked = await inner.ReadAtLeastAsync(_head, _head.Length, throwOnEndOfStream: false, cancellation);
-            Count += _peeked;
+            Passed(_head.AsSpan(0, _peeked));
             return _head[.._peeked];
+        }
+
+        private void Passed(ReadOnlySpan<byte> bytes)
+        {
+            Count += bytes.Length;
+            var last = bytes[Math.Max(0, bytes.Length - _tail.Length)..];
+            _tail.AsSpan(last.Length).CopyTo(_tail);
+            last.CopyTo(_tail.AsSpan(_tail.Length - last.Length));
         }
 
         public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>

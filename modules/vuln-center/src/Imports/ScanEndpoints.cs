@@ -16,6 +16,8 @@ internal sealed record ScanPosition(DateTimeOffset FinishedAt, Guid Id);
 
 internal static class ScanEndpoints
 {
+    private static readonly HashSet<string> Known = QueryParameters.Of("service", "source", "limit", "cursor");
+
     public static void MapScans(this IEndpointRouteBuilder app)
     {
         var scans = app.MapGroup("/findings/scans").WithTags("Imports");
@@ -25,8 +27,13 @@ internal static class ScanEndpoints
 
     private static async Task<Results<Ok<Page<Scan>>, RefusalResult>> ListAsync(
         [FromQuery, Description("Exact name of the service.")] string? service, [FromQuery, Description("Exact name of the source.")] string? source,
-        PageRequest page, Caller caller, ScanQueries scans, CancellationToken cancellation)
+        PageRequest page, Caller caller, ScanQueries scans, HttpContext http, CancellationToken cancellation)
     {
+        if (QueryParameters.Check(http.Request.Query, Known, "this list").ToList() is { Count: > 0 } errors)
+        {
+            return new Refusal(ProblemCodes.Invalid.Code, "The filter is not valid.", errors).ToResult();
+        }
+
         if (page.ReadCursor<ScanPosition>(out var after) is { } badCursor)
         {
             return badCursor.ToResult();

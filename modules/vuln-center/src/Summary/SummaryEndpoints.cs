@@ -19,7 +19,7 @@ internal static class SummaryEndpoints
             .WithName("GetFindingSummary").WithSummary("The backlog at a glance, as JSON or as a page")
             .WithDescription("Open findings by service and severity, their age, time to fix, what opened and closed per week, deadlines. "
                 + "As HTML it is one page that needs nothing else: no script, nothing from elsewhere.")
-            .Produces<string>(StatusCodes.Status200OK, "text/html");
+            .AlsoProduces<string>("text/html");
 
     private static async Task<Results<Ok<FindingSummary>, ContentHttpResult, StatusCodeHttpResult, RefusalResult>> GetAsync(
         [FromQuery, Description("Exact name of the service; all of them unless given.")] string? service,

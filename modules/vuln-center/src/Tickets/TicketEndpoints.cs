@@ -121,11 +121,6 @@ internal static class TicketEndpoints
 
     private static async Task<byte[]> ReadAsync(HttpRequest request, CancellationToken cancellation)
     {
-        if (!request.HasJsonContentType())
-        {
-            throw new RefusedException(new Refusal(ProblemCodes.UnsupportedMediaType.Code, "Send application/json."));
-        }
-
         var buffer = new byte[WebhookBytes + 1];
         var read = await request.Body.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellation);
         return read <= WebhookBytes

@@ -17,6 +17,8 @@ internal sealed class GenericFormat : IReportFormat
 
     static readonly JsonPaths Paths = new("schemaVersion", "source", "service", "title", "tool/name", "tool/version", "scope", "image", ScannedAt, "findings/*", "*");
 
+    static readonly string[] Texts = ["/schemaVersion", "/source", "/service", "/scope", "/image", "/tool/name", "/tool/version"];
+
     public string Name => "generic";
     public string Title => "Normalized findings";
     public IReadOnlyList<string> Versions => SchemaVersions;
@@ -57,6 +59,12 @@ internal sealed class GenericFormat : IReportFormat
         var isSingle = map.HasNames && map.Has("/title") && !map.Has("/findings");
         if (map.HasNames && !isSingle && !map.Has("/findings"))
             throw JsonMap.Foreign("Not a report in the normalized schema: no array 'findings'.");
+        // Of a single finding the others are its own members, and it is rejected for them.
+        foreach (var pointer in isSingle ? Texts[..1] : Texts)
+        {
+            if (map.Has(pointer) && map.Scalar(pointer) is null)
+                throw new ReportFormatException(ReportFormatException.WrongType, $"{pointer[1..]} must be a string.", 0, 1, 1, pointer);
+        }
         if (map.Scalar("/schemaVersion") is { } version && version != "1" && !version.StartsWith("1.", StringComparison.Ordinal))
             throw JsonMap.Foreign($"schemaVersion '{Bounded.Word(version)}' is not read, only 1.");
         if (!map.HasNames && !await HoldsFindingsAsync(map, cancellationToken))
