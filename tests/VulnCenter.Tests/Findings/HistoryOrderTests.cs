@@ -2,6 +2,7 @@ using System.Net.Http.Json;
 using System.Text;
 using Npgsql;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Tests.Dedup;
 
 namespace Wave16.VulnCenter.Tests.Findings;
 
@@ -68,13 +69,13 @@ public sealed class HistoryOrderTests(VulnCenterHost host) : IClassFixture<VulnC
 
     private static async Task<IReadOnlyList<Transition>> ChangedAsync(HttpClient client, Guid finding, int versions)
     {
-        while (await client.FindingAsync(finding) is var detail)
+        var detail = await client.FindingAsync(finding);
+        while (detail.History.Count < versions)
         {
-            if (detail.History.Count >= versions)
-            {
-                return detail.History;
-            }
+            detail = await client.FindingAsync(finding);
         }
+
+        return detail.History;
     }
 
     private static async Task UntilSomebodyWaitsForAsync(NpgsqlConnection blocker)
