@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Npgsql;
-using Wave16.VulnCenter.Contracts;
 using static Wave16.VulnCenter.Tests.Dedup.DedupCalls;
 
 namespace Wave16.VulnCenter.Tests.Imports;
