@@ -94,13 +94,8 @@ internal sealed class FindingKeys([FromKeyedServices(VulnCenterModule.ModuleName
     /// </summary>
     public static async Task LeaveAsync(NpgsqlConnection connection, SourceScope scope, Recognition recognition, DateTimeOffset now, CancellationToken cancellation)
     {
-        const string brought = """
-            select exists (
-              select from merge_row r
-              join vuln_center.never_merge n on n.tenant = $1 and n.finding = r.target
-              join vuln_center.observation o on o.tenant = $1 and o.finding = r.target and o.payload_hash = r.payload_hash and o.id = r.observation)
-            """;
-        if (!recognition.IsSplit || !await connection.ScalarAsync<bool>(brought, cancellation, scope.Tenant))
+        const string shown = "select exists (select from merge_row r join vuln_center.never_merge n on n.tenant = $1 and n.finding = r.target)";
+        if (!recognition.IsSplit || !await connection.ScalarAsync<bool>(shown, cancellation, scope.Tenant))
         {
             return;
         }

@@ -142,6 +142,7 @@ internal sealed class ImportMerge(
         await connection.ExecuteAsync(MergeSql.CloseFindings, cancellation, scan.Tenant, hash);
         await connection.ExecuteAsync(MergeSql.InsertObservations, cancellation,
             scan.Tenant, scan.Seen.Scan, now, (short)Outcome.New, (short)Outcome.Matched, (short)Outcome.Reopened, scan.RuleSet, scan.Seen.Service, scan.Seen.Source);
+        await connection.ExecuteAsync(MergeSql.Renumbered, cancellation, scan.Tenant);
         await connection.ExecuteAsync(MergeSql.Returned, cancellation, scan.Tenant);
         await FindingKeys.LeaveAsync(connection, scope, recognition, now, cancellation);
         await connection.ExecuteAsync(MergeSql.InsertRejections, cancellation,

@@ -250,6 +250,22 @@ internal static class MergeSql
               and known.reason = 'key matches a finding that was gone after this scan began: no regression'))
         """;
 
+    /// <summary>
+    /// What its finding was known by anew may have another number than when the same bytes came first: it is recognised by the one that it
+    /// has now (<see cref="Dedup.Recollection"/>). Nearly every result matched by its best key, and is not looked at.
+    /// </summary>
+    public const string Renumbered = """
+        update vuln_center.observation o set identity = shown.identity
+        from (
+          select k.place, r.identity from merge_row r
+          cross join lateral (
+            select k.ctid as place from vuln_center.observation k
+            where k.tenant = $1 and k.finding = r.target and k.payload_hash = r.payload_hash and k.occurrence = r.occurrence and k.identity is distinct from r.identity
+            offset 0) k
+          where not r.is_new and r.ord is distinct from 1 and r.identity is not null) shown
+        where o.ctid = shown.place
+        """;
+
     /// <summary>What is shown again where it stood before has not moved away. Uses observation_moved: next to none did.</summary>
     public const string Returned = """
         with moved as materialized (
