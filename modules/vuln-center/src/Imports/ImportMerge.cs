@@ -333,7 +333,8 @@ internal sealed class ImportMerge(
         Version = 1,
         Service = scan.Seen.Service,
         Source = scan.Seen.Source,
-        Title = reader.GetString(10),
+        // What stands at the gate is compared with it, and of a new finding nothing does: a report has more titles than there is room for.
+        Title = "",
         ScanSeverity = (Severity)reader.GetInt16(3),
         ScanSeverityFrom = reader.GetString(4),
         CvssVector = reader.Text(5),
