@@ -105,10 +105,7 @@ public abstract class HttpConformance(Hosts hosts) : ModuleConformance(hosts)
         var host = await HostAsync(module);
         var sample = ModuleSample.Of(module);
         using var client = await host.WithRolesAsync(NewTenant(), sample.Roles);
-        var operations = OpenApiDocument.Operations(await GetJsonAsync(client, $"/openapi/{module}.json"))
-            .Where(operation => operation.TakesJson && !sample.PublishedBodies.Contains(operation.Name)).ToList();
-        Assert.NotEmpty(operations);
-        foreach (var operation in operations)
+        foreach (var operation in await TakingJsonAsync(client, module, sample))
         {
             using var request = operation.ToRequest();
             request.Content = new StringContent("""{"misspelt":true}""", Encoding.UTF8, "application/json");
@@ -126,10 +123,7 @@ public abstract class HttpConformance(Hosts hosts) : ModuleConformance(hosts)
         var host = await HostAsync(module);
         var sample = ModuleSample.Of(module);
         using var client = await host.WithRolesAsync(NewTenant(), sample.Roles);
-        var operations = OpenApiDocument.Operations(await GetJsonAsync(client, $"/openapi/{module}.json"))
-            .Where(operation => operation.TakesJson && !sample.PublishedBodies.Contains(operation.Name)).ToList();
-        Assert.NotEmpty(operations);
-        foreach (var operation in operations)
+        foreach (var operation in await TakingJsonAsync(client, module, sample))
         {
             foreach (var type in (string?[])[null, "application/json;charset=bogus", "application/json; charset=\"\"", "application/json; charset=utf-7"])
             {
@@ -209,4 +203,12 @@ public abstract class HttpConformance(Hosts hosts) : ModuleConformance(hosts)
 
     private static string? StateOf(JsonElement health, string dependency) => health.GetProperty("dependencies").EnumerateArray()
         .Where(report => report.GetProperty("name").GetString() == dependency).Select(report => report.GetProperty("state").GetString()).SingleOrDefault();
+
+    private static async Task<IReadOnlyList<Operation>> TakingJsonAsync(HttpClient client, string module, ModuleSample sample)
+    {
+        var operations = OpenApiDocument.Operations(await GetJsonAsync(client, $"/openapi/{module}.json"))
+            .Where(operation => operation.TakesJson && !sample.PublishedBodies.Contains(operation.Name)).ToList();
+        Assert.NotEmpty(operations);
+        return operations;
+    }
 }

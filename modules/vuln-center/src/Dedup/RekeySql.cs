@@ -25,21 +25,16 @@ internal static class RekeySql
     public const string Analyze = "analyze rekey_finding; analyze rekey_claim; analyze rekey_part";
 
     /// <summary>
-    /// An observation that an import would not recognise as its finding now (<see cref="MatchSql.Candidates"/>) is not split from it: rules before
+    /// An observation that an import would not recognise as its finding now (<see cref="MatchSql.HolderOf"/>) is not split from it: rules before
     /// these did that. Uses finding_key's primary key and finding_key_of.
     /// </summary>
-    public const string Elsewhere = """
+    public static readonly string Elsewhere = $"""
         delete from rekey_part p
         where p.part > 0 and p.finding is distinct from (
           select k.finding
           from unnest(p.known_by) with ordinality as u(key, ord)
           join lateral (
-            select f.finding, u.ord = 1 or not exists (
-              select from vuln_center.finding_key better
-              where better.tenant = $1 and better.finding = f.finding and better.kind = any (p.known_kinds[1:u.ord::int - 1])) as usable
-            from vuln_center.finding_key f
-            where f.tenant = $1 and f.service = $2 and f.source = $3 and f.key = u.key
-            offset 0
+            {MatchSql.HolderOf("p.known_kinds")}
           ) k on k.usable
           order by u.ord limit 1)
         """;

@@ -4,13 +4,27 @@ namespace Wave16.VulnCenter.Imports;
 internal static class MatchSql
 {
     /// <summary>
+    /// The finding that has the key <c>u (key, ord)</c>, and whether that says that a result is it: a worse key does not where the finding has another
+    /// value of a better kind. $1 to $3 are tenant, service and source.
+    /// </summary>
+    /// <param name="kinds">Of the result's keys, best first.</param>
+    public static string HolderOf(string kinds) => $"""
+        select f.finding, u.ord = 1 or not exists (
+          select from vuln_center.finding_key better
+          where better.tenant = $1 and better.finding = f.finding and better.kind = any ({kinds}[1:u.ord::int - 1])) as usable
+        from vuln_center.finding_key f
+        where f.tenant = $1 and f.service = $2 and f.source = $3 and f.key = u.key
+        offset 0
+        """;
+
+    /// <summary>
     /// Which finding each result is known by, and by which key. Uses finding_key's primary key and finding_key_of; "offset 0"
     /// keeps it a look-up by whole key: right after a large import the planner believes that a service has a handful of
     /// keys, and would read all of them for each result.
     /// </summary>
-    public const string Candidates = """
+    public static readonly string Candidates = $"""
         create temp table merge_candidate on commit drop as
-          select s.observation, s.finding, s.ordinal, s.keys, s.key_kinds, s.dismissed is not null as dismissed, c.matched, c.ord, coalesce(c.candidates, '{}') as candidates
+          select s.observation, s.finding, s.ordinal, s.keys, s.key_kinds, s.dismissed is not null as dismissed, c.matched, c.ord, coalesce(c.candidates, array[]::uuid[]) as candidates
           from vuln_center.staged s
           left join lateral (
             select (array_agg(k.finding order by u.ord) filter (where k.usable))[1] as matched,
@@ -18,12 +32,7 @@ internal static class MatchSql
                    array_agg(distinct k.finding) as candidates
             from unnest(s.keys) with ordinality as u(key, ord)
             join lateral (
-              select f.finding, u.ord = 1 or not exists (
-                select from vuln_center.finding_key better
-                where better.tenant = $1 and better.finding = f.finding and better.kind = any (s.key_kinds[1:u.ord::int - 1])) as usable
-              from vuln_center.finding_key f
-              where f.tenant = $1 and f.service = $2 and f.source = $3 and f.key = u.key
-              offset 0
+              {HolderOf("s.key_kinds")}
             ) k on true
           ) c on true
           where s.import = $4 and s.service = $2 and s.source = $3
