@@ -36,7 +36,7 @@ public static class ModuleHost
         }
 
         await app.RunAsync();
-        return 0;
+        return Environment.ExitCode;
     }
 
     /// <summary>Does what <c>--migrate</c> or <c>--new-epoch</c> asks for instead of running.</summary>
@@ -89,6 +89,7 @@ public static class ModuleHost
         builder.Services.AddSingleton(new HostedModules(modules));
         builder.Services.TryAddSingleton(TimeProvider.System);
         builder.Services.AddSingleton<IReadiness, SiloReadiness>();
+        builder.AddMembership();
         builder.UseOrleans(silo =>
         {
             silo.UseModuleClustering(builder.Configuration, service);

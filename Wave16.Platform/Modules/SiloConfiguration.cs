@@ -26,7 +26,8 @@ internal static class SiloConfiguration
             cluster.ClusterId = configuration["Orleans:ClusterId"] ?? service;
         });
 
-        // A dead silo is out within 15 s: 3 probes missed, one every 4 s, by 2 votes (1 where only one is left to vote).
+        // A dead silo is out within 15 s: 3 probes missed, one every 4 s, by 2 votes (1 where only one is left to vote). One that
+        // was killed with its process refuses connections, and is out sooner.
         silo.Configure<ClusterMembershipOptions>(membership =>
         {
             membership.ProbeTimeout = TimeSpan.FromSeconds(4);

@@ -2,6 +2,7 @@ using System.Reflection;
 using System.Runtime.ExceptionServices;
 using DbUp;
 using DbUp.Engine;
+using DbUp.Postgresql;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 using Wave16.Platform.Retention;
@@ -19,19 +20,19 @@ public sealed class Migrator
     private readonly ModuleDatabase _database;
     private readonly Assembly _scripts;
     private readonly ILogger<Migrator> _log;
-    private readonly string _connectionString;
+    private readonly Func<NpgsqlDataSource> _server;
     private readonly Partitions? _partitions;
 
     /// <param name="database">The module's.</param>
-    /// <param name="connectionString">The same, for connections of its own.</param>
+    /// <param name="server">The database <c>postgres</c> of the same server, to create the module's from where it is missing.</param>
     /// <param name="scripts">Where the module's are embedded.</param>
     /// <param name="log">Says what was applied.</param>
     /// <param name="partitions">Made before the module is ready.</param>
-    internal Migrator(ModuleDatabase database, string connectionString, Assembly scripts, ILogger<Migrator> log, Partitions? partitions = null)
+    internal Migrator(ModuleDatabase database, Func<NpgsqlDataSource> server, Assembly scripts, ILogger<Migrator> log, Partitions? partitions = null)
     {
         _partitions = partitions;
         _database = database;
-        _connectionString = connectionString;
+        _server = server;
         _scripts = scripts;
         _log = log;
     }
@@ -92,12 +93,10 @@ public sealed class Migrator
 
     private async Task CreateDatabaseAsync(CancellationToken cancellation)
     {
-        var target = new NpgsqlConnectionStringBuilder(_connectionString);
-        var name = target.Database ?? throw new InvalidOperationException($"The connection string of {_database.Module} names no database.");
-        target.Database = "postgres";
-        target.Pooling = false;
-        await using var server = new NpgsqlConnection(target.ConnectionString);
-        await server.OpenAsync(cancellation);
+        var name = new NpgsqlConnectionStringBuilder(_database.DataSource.ConnectionString).Database
+            ?? throw new InvalidOperationException($"The connection string of {_database.Module} names no database.");
+        await using var connections = _server();
+        await using var server = await connections.OpenConnectionAsync(cancellation);
         await using var create = new NpgsqlCommand($"create database \"{name.Replace("\"", "\"\"", StringComparison.Ordinal)}\"", server);
         try
         {
@@ -128,7 +127,7 @@ public sealed class Migrator
     // Script names are the resources' logical names, so that a namespace renamed later re-runs nothing.
     private UpgradeEngine Engine(IEnumerable<SqlScript> scripts, string journal) =>
         DeployChanges.To
-            .PostgresqlDatabase(new NpgsqlConnectionStringBuilder(_connectionString) { Pooling = false }.ConnectionString)
+            .PostgresqlDatabase(new PostgresqlConnectionManager(_database.Unpooled))
             .WithScripts(scripts)
             .JournalToPostgresqlTable("platform", $"schema_version_{journal.Replace('-', '_')}")
             .WithTransactionPerScript()

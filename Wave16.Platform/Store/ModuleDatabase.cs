@@ -41,6 +41,8 @@ public sealed class ModuleDatabase : IAsyncDisposable
 
     internal void Enter(StoreEpoch epoch) => _ready.TrySetResult(epoch);
 
+    internal NpgsqlDataSource Unpooled => _locks;
+
     public ValueTask<NpgsqlConnection> OpenAsync(CancellationToken cancellation) => DataSource.OpenConnectionAsync(cancellation);
 
     /// <summary>A connection outside the pool, for a session-level advisory lock; closing it releases the lock.</summary>

@@ -1,4 +1,5 @@
 using System.Reflection;
+using Azure.Core;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -15,32 +16,42 @@ internal static class ModuleDatabaseRegistration
     public static void AddModuleDatabase(this ModuleBuilder module, Assembly scripts)
     {
         var name = module.Name;
-        module.Services.AddKeyedSingleton(name, (services, _) =>
+        var configuration = module.Configuration;
+        module.Host.AddPostgres($"{name}-db", () => ConnectionString(configuration, name), connections =>
         {
-            var connectionString = ConnectionString(services.GetRequiredService<IConfiguration>(), name);
-            var pooled = new NpgsqlDataSourceBuilder(connectionString);
-            pooled.UseLoggerFactory(services.GetRequiredService<ILoggerFactory>());
-            pooled.ConnectionStringBuilder.MaxPoolSize = 10;
-            pooled.ConnectionStringBuilder.MaxAutoPrepare = 60;
-            pooled.ConnectionStringBuilder.ApplicationName = name;
-            pooled.ConnectionStringBuilder.Timeout = 5;
-            var locks = new NpgsqlDataSourceBuilder(connectionString);
-            locks.ConnectionStringBuilder.Pooling = false;
-            locks.ConnectionStringBuilder.ApplicationName = name + " lock";
-            locks.ConnectionStringBuilder.KeepAlive = 10;
-            locks.ConnectionStringBuilder.Timeout = 5;
-            return new ModuleDatabase(name, pooled.Build(), locks.Build());
+            var to = connections.ConnectionStringBuilder;
+            to.MaxPoolSize = 10;
+            to.MaxAutoPrepare = 60;
+            to.ApplicationName = name;
+            to.Timeout = 5;
         });
+        module.Services.AddKeyedSingleton(name, (services, _) => new ModuleDatabase(
+            name,
+            services.GetRequiredKeyedService<NpgsqlDataSource>($"{name}-db"),
+            Unpooled(services, ConnectionString(configuration, name), name)));
         module.Services.AddKeyedSingleton(name, (services, _) => new ModuleLocks(
             services.GetRequiredKeyedService<ModuleDatabase>(name),
             services.GetRequiredService<DependencyHealth>(),
             services.GetRequiredService<ILogger<ModuleLocks>>()));
         module.Services.AddKeyedSingleton(name, (services, _) => new Migrator(
             services.GetRequiredKeyedService<ModuleDatabase>(name),
-            ConnectionString(services.GetRequiredService<IConfiguration>(), name),
+            () => Unpooled(services, new NpgsqlConnectionStringBuilder(ConnectionString(configuration, name)) { Database = "postgres" }.ConnectionString, name),
             scripts,
             services.GetRequiredService<ILogger<Migrator>>(),
             services.GetRequiredKeyedService<Partitions>(name)));
+    }
+
+    // For what a session holds: locks, and migrations.
+    private static NpgsqlDataSource Unpooled(IServiceProvider services, string connectionString, string name)
+    {
+        var connections = new NpgsqlDataSourceBuilder(connectionString);
+        connections.UseEntraIdentity(services.GetRequiredService<TokenCredential>);
+        var to = connections.ConnectionStringBuilder;
+        to.Pooling = false;
+        to.ApplicationName = name + " lock";
+        to.KeepAlive = 10;
+        to.Timeout = 5;
+        return connections.Build();
     }
 
     /// <summary>

@@ -24,10 +24,13 @@ internal static class TelemetrySetup
         if (!otlp && !prometheus)
             return;
 
+        var npgsql = ClientSettings.Read(builder.Configuration, ClientSettings.Npgsql, name: null);
         var telemetry = builder.Services.AddOpenTelemetry().WithMetrics(metrics =>
         {
             metrics.AddAspNetCoreInstrumentation().AddHttpClientInstrumentation().AddRuntimeInstrumentation()
-                .AddMeter("Wave16.*", "Npgsql", "Microsoft.Orleans", "Polly");
+                .AddMeter("Wave16.*", "Microsoft.Orleans", "Polly");
+            if (!npgsql.DisableMetrics)
+                metrics.AddMeter("Npgsql");
             if (prometheus)
                 metrics.AddPrometheusExporter();
         });
@@ -38,11 +41,15 @@ internal static class TelemetrySetup
 
         // Both instrumentations replace the values of query parameters with "Redacted" unless an OTEL_DOTNET_EXPERIMENTAL_… variable
         // says otherwise; Values_of_query_parameters_leave_in_no_trace holds them to it.
-        telemetry.WithTracing(traces => traces
-            .AddAspNetCoreInstrumentation(options => options.Filter = http =>
-                http.Request.Path.Value is not ("/health" or "/alive" or "/metrics"))
-            .AddHttpClientInstrumentation()
-            .AddSource("Wave16.*", "Npgsql", "Microsoft.Orleans.*"));
+        telemetry.WithTracing(traces =>
+        {
+            traces.AddAspNetCoreInstrumentation(options => options.Filter = http =>
+                    http.Request.Path.Value is not ("/health" or "/alive" or "/metrics"))
+                .AddHttpClientInstrumentation()
+                .AddSource("Wave16.*", "Microsoft.Orleans.*");
+            if (!npgsql.DisableTracing)
+                traces.AddSource("Npgsql");
+        });
         builder.Logging.AddOpenTelemetry(logs => logs.IncludeFormattedMessage = true);
         telemetry.UseOtlpExporter();
         // The exporter takes its clients from the factory. The resilience pipelines of other clients are gone when it sends for the
