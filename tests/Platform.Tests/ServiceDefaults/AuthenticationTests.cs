@@ -5,6 +5,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 using Microsoft.IdentityModel.Tokens;
 using Wave16.ServiceDefaults;
+using Wave16.Testing;
 
 namespace Wave16.Platform.Tests.ServiceDefaults;
 
@@ -29,8 +30,11 @@ public sealed class AuthenticationTests
         new Scope("things.read", "sample", "read things", Access.Reader, Access.Operator, Access.CrossTenantAdministrator),
         new Scope("things.write", "sample", "write things", Access.Operator));
 
+    // What a usable token says besides who issued it.
+    private static readonly (string, object)[] Ada = [("tenant", "acme"), ("sub", "ada"), ("scope", "things.read")];
+
     private static Task<Service> Production(Authority authority, Action<WebApplicationBuilder>? add = null, string environment = "Production") =>
-        Service.Start(Things, environment, authority.Settings, builder =>
+        Service.Start(Things, environment, [.. authority.Settings], builder =>
         {
             Declare(builder);
             add?.Invoke(builder);
@@ -42,7 +46,7 @@ public sealed class AuthenticationTests
     [InlineData(SecurityAlgorithms.EcdsaSha256)]
     public async Task A_token_of_the_authority_names_the_caller(string algorithm)
     {
-        await using var authority = await Authority.Start();
+        await using var authority = await Authority.StartAsync(TestContext.Current.CancellationToken);
         await using var service = await Production(authority);
         SecurityKey key = algorithm == SecurityAlgorithms.EcdsaSha256 ? authority.Elliptic : authority.Rsa;
 
@@ -55,7 +59,7 @@ public sealed class AuthenticationTests
     [Fact]
     public async Task Scopes_may_be_an_array_and_roles_too()
     {
-        await using var authority = await Authority.Start();
+        await using var authority = await Authority.StartAsync(TestContext.Current.CancellationToken);
         await using var service = await Production(authority);
 
         var answer = await service.Get("/things", authority.Sign(claims:
@@ -87,10 +91,10 @@ public sealed class AuthenticationTests
     [MemberData(nameof(Unusable))]
     public async Task A_token_is_refused_when_it_is(string flaw, string detail)
     {
-        await using var authority = await Authority.Start();
+        await using var authority = await Authority.StartAsync(TestContext.Current.CancellationToken);
         await using var service = await Production(authority);
         var now = TimeProvider.System.GetUtcNow();
-        var ada = Authority.Ada;
+        var ada = Ada;
         var token = flaw switch
         {
             "expired" => authority.Sign(expires: now.AddMinutes(-1), claims: ada),
@@ -122,7 +126,7 @@ public sealed class AuthenticationTests
     [Fact]
     public async Task A_request_without_a_token_is_told_to_send_one()
     {
-        await using var authority = await Authority.Start();
+        await using var authority = await Authority.StartAsync(TestContext.Current.CancellationToken);
         await using var service = await Production(authority);
 
         var answer = await service.Get("/things");
@@ -133,7 +137,7 @@ public sealed class AuthenticationTests
     [Fact]
     public async Task An_anonymous_endpoint_that_asks_for_the_caller_answers_401()
     {
-        await using var authority = await Authority.Start();
+        await using var authority = await Authority.StartAsync(TestContext.Current.CancellationToken);
         await using var service = await Production(authority);
 
         var answer = await service.Get("/open");
@@ -144,10 +148,10 @@ public sealed class AuthenticationTests
     [Fact]
     public async Task A_token_without_the_scope_is_told_which_one_it_lacks()
     {
-        await using var authority = await Authority.Start();
+        await using var authority = await Authority.StartAsync(TestContext.Current.CancellationToken);
         await using var service = await Production(authority);
 
-        var answer = await service.Send(HttpMethod.Post, "/things", authority.Sign(claims: Authority.Ada));
+        var answer = await service.Send(HttpMethod.Post, "/things", authority.Sign(claims: Ada));
 
         Assert.Equal((403, "forbidden"), (answer.Status, answer.Problem()));
         Assert.Equal("This needs the scope things.write.", answer.Json.GetProperty("detail").GetString());
@@ -157,10 +161,10 @@ public sealed class AuthenticationTests
     [Fact]
     public async Task A_remembered_token_is_refused_once_it_has_expired()
     {
-        await using var authority = await Authority.Start();
+        await using var authority = await Authority.StartAsync(TestContext.Current.CancellationToken);
         var time = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
         await using var service = await Production(authority, builder => builder.Services.AddSingleton<TimeProvider>(time));
-        var token = authority.Sign(expires: time.GetUtcNow().AddMinutes(2), claims: Authority.Ada);
+        var token = authority.Sign(expires: time.GetUtcNow().AddMinutes(2), claims: Ada);
         Assert.Equal(200, (await service.Get("/things", token)).Status);
         Assert.Equal(1, service.App.Services.GetRequiredService<CachingTokenHandler>().CachedCount);
 
@@ -172,14 +176,14 @@ public sealed class AuthenticationTests
     [Fact]
     public async Task A_remembered_token_is_refused_once_its_key_has_been_withdrawn()
     {
-        await using var authority = await Authority.Start();
+        await using var authority = await Authority.StartAsync(TestContext.Current.CancellationToken);
         await using var service = await Production(authority);
-        var old = authority.Sign(claims: Authority.Ada);
+        var old = authority.Sign(claims: Ada);
         Assert.Equal(200, (await service.Get("/things", old)).Status);
 
         authority.Rotate();
         // An unknown key makes the host fetch the keys in the background; meanwhile the client is refused and tries again.
-        var withNewKey = authority.Sign(claims: Authority.Ada);
+        var withNewKey = authority.Sign(claims: Ada);
         var attempts = 0;
         while ((await service.Get("/things", withNewKey)).Status != 200)
             Assert.InRange(++attempts, 1, 2000);
@@ -191,13 +195,13 @@ public sealed class AuthenticationTests
     [Fact]
     public async Task While_the_authority_cannot_be_reached_unknown_tokens_are_a_503_and_known_ones_go_on()
     {
-        await using var authority = await Authority.Start();
-        var token = authority.Sign(claims: Authority.Ada);
+        await using var authority = await Authority.StartAsync(TestContext.Current.CancellationToken);
+        var token = authority.Sign(claims: Ada);
         await using var knows = await Production(authority);
         await using var fresh = await Production(authority);
         Assert.Equal(200, (await knows.Get("/things", token)).Status);
 
-        await authority.Stop();
+        await authority.StopAsync(TestContext.Current.CancellationToken);
 
         var answer = await fresh.Get("/things", token);
         Assert.Equal((503, "unavailable", "2"), (answer.Status, answer.Problem(), answer.Headers["Retry-After"]));
@@ -208,11 +212,11 @@ public sealed class AuthenticationTests
     [Fact]
     public async Task Refused_tokens_are_not_remembered()
     {
-        await using var authority = await Authority.Start();
+        await using var authority = await Authority.StartAsync(TestContext.Current.CancellationToken);
         await using var service = await Production(authority);
 
         for (var i = 0; i < 3; i++)
-            Assert.Equal(401, (await service.Get("/things", authority.Sign(audience: "others", claims: Authority.Ada))).Status);
+            Assert.Equal(401, (await service.Get("/things", authority.Sign(audience: "others", claims: Ada))).Status);
 
         Assert.Equal(0, service.App.Services.GetRequiredService<CachingTokenHandler>().CachedCount);
     }
@@ -256,7 +260,7 @@ public sealed class AuthenticationTests
     [InlineData("Test")]
     public async Task Outside_Development_there_are_no_development_tokens(string environment)
     {
-        await using var authority = await Authority.Start();
+        await using var authority = await Authority.StartAsync(TestContext.Current.CancellationToken);
         await using var development = await Service.Start();
         await using var service = await Production(authority, environment: environment);
 
@@ -272,7 +276,7 @@ public sealed class AuthenticationTests
     {
         using var key = System.Security.Cryptography.ECDsa.Create(System.Security.Cryptography.ECCurve.NamedCurves.nistP256);
         var setting = ("Authentication:DevelopmentKey", Convert.ToBase64String(key.ExportPkcs8PrivateKey()));
-        await using var authority = await Authority.Start();
+        await using var authority = await Authority.StartAsync(TestContext.Current.CancellationToken);
         await using var issuer = await Service.Start(settings: [setting]);
         await using var neighbour = await Service.Start(Things, settings: [setting], add: Declare);
         await using var production = await Service.Start(Things, "Production", [setting, .. authority.Settings], Declare);

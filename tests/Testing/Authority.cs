@@ -6,10 +6,10 @@ using Microsoft.Extensions.Logging;
 using Microsoft.IdentityModel.JsonWebTokens;
 using Microsoft.IdentityModel.Tokens;
 
-namespace Wave16.Platform.Tests.ServiceDefaults;
+namespace Wave16.Testing;
 
 /// <summary>An OIDC authority: publishes its metadata and keys over HTTP, signs tokens, rotates its keys.</summary>
-internal sealed class Authority : IAsyncDisposable
+public sealed class Authority : IAsyncDisposable
 {
     private readonly WebApplication _app;
     private volatile SecurityKey[] _published = [];
@@ -25,7 +25,7 @@ internal sealed class Authority : IAsyncDisposable
 
     public ECDsaSecurityKey Elliptic { get; } = WithId(new ECDsaSecurityKey(ECDsa.Create(ECCurve.NamedCurves.nistP256)));
 
-    public static async Task<Authority> Start()
+    public static async Task<Authority> StartAsync(CancellationToken cancellation)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
@@ -43,7 +43,7 @@ internal sealed class Authority : IAsyncDisposable
             Interlocked.Increment(ref authority._keyFetches);
             return Results.Json(new Dictionary<string, object> { ["keys"] = authority._published.Select(Public).ToArray() });
         });
-        await app.StartAsync(TestContext.Current.CancellationToken);
+        await app.StartAsync(cancellation);
         return authority;
     }
 
@@ -54,9 +54,9 @@ internal sealed class Authority : IAsyncDisposable
         _published = [Rsa];
     }
 
-    public Task Stop() => _app.StopAsync(TestContext.Current.CancellationToken);
+    public Task StopAsync(CancellationToken cancellation) => _app.StopAsync(cancellation);
 
-    public (string Key, string Value)[] Settings => [("Authentication:Authority", Issuer)];
+    public IReadOnlyList<(string Key, string Value)> Settings => [("Authentication:Authority", Issuer)];
 
     public string Sign(
         SecurityKey? key = null, string algorithm = SecurityAlgorithms.RsaSha256, string? issuer = null, string audience = "wave16",
@@ -73,9 +73,6 @@ internal sealed class Authority : IAsyncDisposable
             SigningCredentials = new SigningCredentials(key ?? Rsa, algorithm),
         });
     }
-
-    /// <summary>What a usable token says besides who issued it.</summary>
-    public static (string, object)[] Ada { get; } = [("tenant", "acme"), ("sub", "ada"), ("scope", "things.read")];
 
     public async ValueTask DisposeAsync() => await _app.DisposeAsync();
 

@@ -1,0 +1,94 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+
+namespace Wave16.Testing;
+
+/// <summary>A Redis of a test's own, from the machine's <c>redis-server</c>: password, loopback, nothing kept on disk.</summary>
+public sealed class RedisServer : IAsyncDisposable
+{
+    private readonly string _program;
+    private readonly string _directory = Directory.CreateTempSubdirectory("wave16-redis-").FullName;
+    private Process? _process;
+
+    private RedisServer(string program, string password)
+    {
+        _program = program;
+        Password = password;
+        using var probe = new TcpListener(IPAddress.Loopback, 0);
+        probe.Start();
+        Port = ((IPEndPoint)probe.LocalEndpoint).Port;
+    }
+
+    public int Port { get; }
+
+    public string Password { get; }
+
+    /// <summary>As StackExchange.Redis takes it.</summary>
+    public string ConnectionString => $"127.0.0.1:{Port},password={Password}";
+
+    /// <summary>Where the program is; null where there is none.</summary>
+    public static string? Program => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
+        .Select(folder => Path.Combine(folder, "redis-server")).FirstOrDefault(File.Exists);
+
+    /// <exception cref="InvalidOperationException">The machine has no <c>redis-server</c>, or it does not start.</exception>
+    public static async Task<RedisServer> StartAsync(string password, CancellationToken cancellation)
+    {
+        var server = new RedisServer(Program ?? throw new InvalidOperationException("There is no redis-server on the PATH."), password);
+        try
+        {
+            await server.StartAgainAsync(cancellation);
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Starts it on the same port, as empty as after a loss of its data.</summary>
+    public async Task StartAgainAsync(CancellationToken cancellation)
+    {
+        var start = new ProcessStartInfo(_program) { RedirectStandardOutput = true, UseShellExecute = false, WorkingDirectory = _directory };
+        foreach (var argument in (string[])["--port", $"{Port}", "--bind", "127.0.0.1", "--requirepass", Password, "--save", "", "--appendonly", "no"])
+        {
+            start.ArgumentList.Add(argument);
+        }
+
+        _process = Process.Start(start) ?? throw new InvalidOperationException("redis-server did not start.");
+        AppDomain.CurrentDomain.ProcessExit += Kill;
+        while (await _process.StandardOutput.ReadLineAsync(cancellation) is { } line)
+        {
+            if (line.Contains("Ready to accept connections", StringComparison.Ordinal))
+            {
+                _ = _process.StandardOutput.BaseStream.CopyToAsync(Stream.Null, CancellationToken.None);
+                return;
+            }
+        }
+
+        throw new InvalidOperationException("redis-server ended before it was ready.");
+    }
+
+    /// <summary>Kills it; what it held is gone.</summary>
+    public async Task StopAsync()
+    {
+        if (Interlocked.Exchange(ref _process, null) is not { } process)
+        {
+            return;
+        }
+
+        AppDomain.CurrentDomain.ProcessExit -= Kill;
+        process.Kill();
+        await process.WaitForExitAsync(CancellationToken.None);
+        process.Dispose();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync();
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    private void Kill(object? sender, EventArgs e) => _process?.Kill();
+}
