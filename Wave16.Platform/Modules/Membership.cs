@@ -2,14 +2,18 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using StackExchange.Redis;
+using Wave16.Platform.Store;
 using Wave16.ServiceDefaults;
 
 namespace Wave16.Platform.Modules;
 
-/// <summary>Where the silos of a cluster find each other, when that is Redis.</summary>
+/// <summary>Silos that find each other in Redis: the other replicas of a module.</summary>
 internal static class Membership
 {
-    /// <summary>The connection that Orleans asks for by <c>Orleans:Clustering:ServiceKey</c>, and what keeps a silo from living outside its cluster.</summary>
+    /// <summary>
+    /// The connection that Orleans asks for by <c>Orleans:Clustering:ServiceKey</c>, and what keeps a silo from joining too early and
+    /// from living outside of its cluster. Call when the silo is registered.
+    /// </summary>
     public static void AddMembership(this IHostApplicationBuilder builder)
     {
         var clustering = builder.Configuration.GetSection("Orleans:Clustering");
@@ -19,43 +23,87 @@ internal static class Membership
         }
 
         builder.AddRedis(redis);
-        // Before the silo: hosted services start in the order of their registration.
-        builder.Services.AddHostedService(services => new MembershipStore(
-            redis,
-            services.GetRequiredKeyedService<IConnectionMultiplexer>(redis),
-            services.GetRequiredService<TimeProvider>(),
-            services.GetRequiredService<ILogger<MembershipStore>>()));
-        builder.Services.AddHostedService<MembershipWatch>();
+        var services = builder.Services;
+        var (at, silo) = services.Index().Single(service => service.Item.ServiceType == typeof(IHostedService) && service.Item.ImplementationType?.Name == "SiloHostedService");
+        services.AddSingleton(provider => new SiloStart(
+            () => (IHostedService)ActivatorUtilities.CreateInstance(provider, silo.ImplementationType ?? typeof(IHostedService)),
+            () => provider.GetRequiredService<HostedModules>().Modules.Select(module => provider.GetRequiredKeyedService<ModuleDatabase>(module.Name)),
+            provider.GetRequiredKeyedService<IConnectionMultiplexer>(redis),
+            provider.GetRequiredService<IHostApplicationLifetime>(),
+            provider.GetRequiredService<TimeProvider>(),
+            provider.GetRequiredService<ILogger<SiloStart>>()));
+        services[at] = ServiceDescriptor.Singleton<IHostedService>(provider => provider.GetRequiredService<SiloStart>());
+        services.AddHostedService<MembershipWatch>();
     }
 }
 
-/// <summary>Holds the silo's start until the membership table can be reached: a silo that cannot read it ends the process.</summary>
-internal sealed class MembershipStore(string name, IConnectionMultiplexer redis, TimeProvider clock, ILogger<MembershipStore> log) : IHostedService
+/// <summary>
+/// Starts the silo when it can do what it will be asked for: once every module's schema is up, because the other replicas place
+/// grains on it as soon as it has joined, and once the membership table can be reached, because a silo that cannot read it fails.
+/// Meanwhile the process answers, and says what it waits for.
+/// </summary>
+internal sealed class SiloStart(
+    Func<IHostedService> silo, Func<IEnumerable<ModuleDatabase>> databases, IConnectionMultiplexer redis,
+    IHostApplicationLifetime host, TimeProvider clock, ILogger<SiloStart> log)
+    : BackgroundService
 {
     private static readonly TimeSpan RetryEvery = TimeSpan.FromSeconds(1);
+    private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private IHostedService? _silo;
 
-    public async Task StartAsync(CancellationToken cancellationToken)
+    public Task Started => _started.Task;
+
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await base.StopAsync(cancellationToken);
+        if (_silo is { } begun)
+        {
+            await begun.StopAsync(cancellationToken);
+        }
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            foreach (var database in databases())
+            {
+                await database.WhenMigratedAsync(stoppingToken);
+            }
+
+            await WhenReachableAsync(stoppingToken);
+            _silo = silo();
+            await _silo.StartAsync(stoppingToken);
+            _started.SetResult();
+        }
+        catch (Exception failure) when (!stoppingToken.IsCancellationRequested)
+        {
+            log.LogCritical(failure, "The silo did not start; the process ends, to be started again");
+            Environment.ExitCode = 1;
+            host.StopApplication();
+        }
+    }
+
+    private async Task WhenReachableAsync(CancellationToken cancellation)
     {
         for (var waiting = false; ; waiting = true)
         {
             try
             {
-                await redis.GetDatabase().PingAsync().WaitAsync(cancellationToken);
+                await redis.GetDatabase().PingAsync().WaitAsync(cancellation);
                 return;
             }
             catch (Exception away) when (away is RedisException or TimeoutException)
             {
                 if (!waiting)
                 {
-                    log.LogWarning(away, "{Redis} cannot be reached; the silo starts when it can", name);
+                    log.LogWarning(away, "Redis cannot be reached; the silo starts when it can");
                 }
             }
 
-            await Task.Delay(RetryEvery, clock, cancellationToken);
+            await Task.Delay(RetryEvery, clock, cancellation);
         }
     }
-
-    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 }
 
 /// <summary>
@@ -63,18 +111,19 @@ internal sealed class MembershipStore(string name, IConnectionMultiplexer redis,
 /// later do not see it, and it does not see them. Started again, it joins them.
 /// </summary>
 internal sealed class MembershipWatch(
-    IMembershipTable table, ILocalSiloDetails silo, ISiloStatusOracle membership, IHostApplicationLifetime host, TimeProvider clock, ILogger<MembershipWatch> log)
+    IMembershipTable table, ILocalSiloDetails silo, SiloStart start, IHostApplicationLifetime host, TimeProvider clock, ILogger<MembershipWatch> log)
     : BackgroundService
 {
     private static readonly TimeSpan Every = TimeSpan.FromSeconds(4);
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        await start.Started.WaitAsync(stoppingToken);
         for (var missed = 0; missed < 2;)
         {
             // Replicas look at different times, so that they do not all start again at once.
             await Task.Delay(Every * (0.5 + Random.Shared.NextDouble()), clock, stoppingToken);
-            missed = membership.CurrentStatus == SiloStatus.Active && await IsMissingAsync(stoppingToken) ? missed + 1 : 0;
+            missed = await IsMissingAsync(stoppingToken) ? missed + 1 : 0;
         }
 
         log.LogCritical("{Silo} is no longer in the membership table, whose data was lost; the process ends, to be started again", silo.SiloAddress);

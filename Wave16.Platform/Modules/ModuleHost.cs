@@ -89,7 +89,6 @@ public static class ModuleHost
         builder.Services.AddSingleton(new HostedModules(modules));
         builder.Services.TryAddSingleton(TimeProvider.System);
         builder.Services.AddSingleton<IReadiness, SiloReadiness>();
-        builder.AddMembership();
         builder.UseOrleans(silo =>
         {
             silo.UseModuleClustering(builder.Configuration, service);
@@ -98,6 +97,7 @@ public static class ModuleHost
                 silo.AddDashboard();
             }
         });
+        builder.AddMembership();
         foreach (var module in modules)
         {
             var registration = new ModuleBuilder(module, builder);

@@ -35,6 +35,8 @@ internal sealed class ModuleStartup(
             try
             {
                 await migrator.MigrateAsync(stoppingToken);
+                readiness.NotReady("the silo is not there yet");
+                await database.WhenReadyAsync(stoppingToken);
                 readiness.Ready();
                 log.LogInformation("{Module}: the schema is up, store epoch {Epoch}", database.Module, database.Epoch.Number);
                 return;

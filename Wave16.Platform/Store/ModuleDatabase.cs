@@ -11,6 +11,7 @@ public sealed class ModuleDatabase : IAsyncDisposable
 {
     private readonly NpgsqlDataSource _locks;
     private readonly TaskCompletionSource<StoreEpoch> _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<StoreEpoch> _migrated = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     internal ModuleDatabase(string module, NpgsqlDataSource dataSource, NpgsqlDataSource locks)
     {
@@ -30,16 +31,33 @@ public sealed class ModuleDatabase : IAsyncDisposable
 
     /// <summary>The current life of the store. Known once migrations have run.</summary>
     /// <exception cref="InvalidOperationException">The schema has not been brought up yet.</exception>
-    public StoreEpoch Epoch => _ready.Task.IsCompletedSuccessfully
-        ? _ready.Task.Result
+    public StoreEpoch Epoch => _migrated.Task.IsCompletedSuccessfully
+        ? _migrated.Task.Result
         : throw new InvalidOperationException($"The store of {Module} has not been migrated yet.");
 
-    /// <summary>Completes once the schema is at least what this code needs. Background work of the module waits for it.</summary>
+    /// <summary>Completes once the schema is at least what this code needs, and the silo is there to work on it. Background work of the module waits for it.</summary>
     public Task<StoreEpoch> WhenReadyAsync(CancellationToken cancellation) => _ready.Task.WaitAsync(cancellation);
+
+    /// <summary>Completes once the schema is at least what this code needs.</summary>
+    internal Task WhenMigratedAsync(CancellationToken cancellation) => _migrated.Task.WaitAsync(cancellation);
+
+    /// <summary>What has to happen besides before there is work on the store.</summary>
+    internal Task Opening { get; init; } = Task.CompletedTask;
 
     internal bool IsReady => _ready.Task.IsCompletedSuccessfully;
 
-    internal void Enter(StoreEpoch epoch) => _ready.TrySetResult(epoch);
+    internal void Enter(StoreEpoch epoch)
+    {
+        _migrated.TrySetResult(epoch);
+        if (Opening.IsCompletedSuccessfully)
+        {
+            _ready.TrySetResult(epoch);
+        }
+        else
+        {
+            _ = Opening.ContinueWith(_ => _ready.TrySetResult(epoch), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+        }
+    }
 
     internal NpgsqlDataSource Unpooled => _locks;
 

@@ -28,7 +28,10 @@ internal static class ModuleDatabaseRegistration
         module.Services.AddKeyedSingleton(name, (services, _) => new ModuleDatabase(
             name,
             services.GetRequiredKeyedService<NpgsqlDataSource>($"{name}-db"),
-            Unpooled(services, ConnectionString(configuration, name), name)));
+            Unpooled(services, ConnectionString(configuration, name), name))
+        {
+            Opening = services.GetService<SiloStart>()?.Started ?? Task.CompletedTask,
+        });
         module.Services.AddKeyedSingleton(name, (services, _) => new ModuleLocks(
             services.GetRequiredKeyedService<ModuleDatabase>(name),
             services.GetRequiredService<DependencyHealth>(),

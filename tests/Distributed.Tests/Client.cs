@@ -18,11 +18,12 @@ internal sealed class Client(Func<IReadOnlyList<Replica>> replicas, string token
     /// <param name="tries">Given up, and the last failure returned or thrown, after so many.</param>
     public async Task<HttpResponseMessage> SendAsync(Func<HttpRequestMessage> make, int tries, CancellationToken cancellation)
     {
+        var turn = (uint)Interlocked.Increment(ref _turn);
         for (var left = tries; ; left--)
         {
             try
             {
-                var answer = await SendOnceAsync(make, cancellation);
+                var answer = await SendOnceAsync(make, turn++, cancellation);
                 if (left == 1 || !IsPassing(answer.StatusCode))
                 {
                     return answer;
@@ -40,19 +41,6 @@ internal sealed class Client(Func<IReadOnlyList<Replica>> replicas, string token
         }
     }
 
-    public async Task<HttpResponseMessage> SendOnceAsync(Func<HttpRequestMessage> make, CancellationToken cancellation)
-    {
-        var all = replicas();
-        var request = make();
-        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token);
-        var relative = request.RequestUri ?? throw new InvalidOperationException("A request needs an address.");
-        request.RequestUri = new Uri(all[(int)((uint)Interlocked.Increment(ref _turn) % (uint)all.Count)].Address, relative);
-        using (request)
-        {
-            return await _http.SendAsync(request, cancellation);
-        }
-    }
-
     public async Task<JsonElement> GetAsync(string path, CancellationToken cancellation)
     {
         using var answer = await SendAsync(() => new HttpRequestMessage(HttpMethod.Get, path), 100, cancellation);
@@ -61,6 +49,15 @@ internal sealed class Client(Func<IReadOnlyList<Replica>> replicas, string token
     }
 
     public void Dispose() => _http.Dispose();
+
+    private async Task<HttpResponseMessage> SendOnceAsync(Func<HttpRequestMessage> make, uint turn, CancellationToken cancellation)
+    {
+        var all = replicas();
+        using var request = make();
+        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token);
+        request.RequestUri = new Uri(all[(int)(turn % all.Count)].Address, request.RequestUri ?? throw new InvalidOperationException("A request needs an address."));
+        return await _http.SendAsync(request, cancellation);
+    }
 
     private static bool IsPassing(HttpStatusCode status) => status is HttpStatusCode.ServiceUnavailable or HttpStatusCode.BadGateway or HttpStatusCode.GatewayTimeout;
 }

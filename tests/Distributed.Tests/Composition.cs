@@ -78,6 +78,18 @@ internal sealed class Composition : IAsyncDisposable
 
     public string ConnectionStringOf(string database) => Postgres.ConnectionStringFor(database);
 
+    /// <summary>What the replicas wrote, to be read after a failure: one file each.</summary>
+    public async Task<string> KeepOutputAsync()
+    {
+        var folder = Directory.CreateDirectory(Path.Combine(Checkout.Root, "artifacts", "distributed"));
+        foreach (var replica in All)
+        {
+            await File.WriteAllTextAsync(Path.Combine(folder.FullName, $"{replica.Name}.log"), replica.Output, CancellationToken.None);
+        }
+
+        return Path.GetRelativePath(Checkout.Root, folder.FullName);
+    }
+
     public async ValueTask DisposeAsync()
     {
         await Task.WhenAll(All.Select(replica => replica.DisposeAsync().AsTask()));

@@ -1,7 +1,8 @@
-using System.Text.Json;
+using System.Diagnostics;
 
 namespace Wave16.Distributed.Tests;
 
+/// <summary>Two replicas of each module, and what an operator's week does to them.</summary>
 public sealed class ScenarioTests
 {
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -19,5 +20,61 @@ public sealed class ScenarioTests
             var health = await replica.HealthAsync(Cancellation);
             Assert.True(health.GetProperty("status").GetString() == "healthy", $"{replica.Name}: {health}");
         }
+    }
+
+    [Fact]
+    public async Task Replicas_killed_twenty_times_under_load_lose_nothing_double_nothing_and_are_back_within_half_a_minute()
+    {
+        await using var composition = await Composition.StartAsync(replicas: 2, Cancellation);
+        using var workload = new Workload(composition, tries: 300);
+        await workload.PrepareAsync(Cancellation);
+        workload.Start(teams: 6);
+        await workload.RateAsync(TimeSpan.FromSeconds(5), Cancellation);
+        var before = await workload.RateAsync(TimeSpan.FromSeconds(5), Cancellation);
+
+        var random = new Random(20261128);
+        for (var kill = 0; kill < 20; kill++)
+        {
+            await workload.RateAsync(TimeSpan.FromMilliseconds(random.Next(200, 3_000)), Cancellation);
+            var replica = composition.All[random.Next(composition.All.Count)];
+            await replica.KillAsync();
+            replica.Start();
+            if (kill % 3 > 0)
+            {
+                await replica.WhenReadyAsync(Cancellation);
+            }
+        }
+
+        var since = Stopwatch.StartNew();
+        while (await workload.RateAsync(TimeSpan.FromSeconds(3), Cancellation) < 0.7 * before)
+        {
+            Assert.True(since.Elapsed < TimeSpan.FromSeconds(30), $"{before:F0} requests a second before, fewer than 7 in 10 of them {since.Elapsed.TotalSeconds:F0} s after the last kill.");
+        }
+
+        await workload.StopAsync();
+        await composition.WhenReadyAsync(Cancellation);
+        await workload.VerifyAsync(Cancellation);
+        TestContext.Current.TestOutputHelper?.WriteLine($"{workload.Findings} findings, {workload.Acknowledged} requests, {before:F0}/s before, back after {since.Elapsed.TotalSeconds:F0} s");
+    }
+
+    [Fact]
+    public async Task A_rolling_restart_fails_no_request_of_a_client_that_tries_once_more()
+    {
+        await using var composition = await Composition.StartAsync(replicas: 2, Cancellation);
+        using var workload = new Workload(composition, tries: 2);
+        await workload.PrepareAsync(Cancellation);
+        workload.Start(teams: 6);
+        await workload.RateAsync(TimeSpan.FromSeconds(3), Cancellation);
+
+        foreach (var replica in composition.All)
+        {
+            Assert.Equal(0, await replica.TerminateAsync(Cancellation));
+            replica.Start();
+            await replica.WhenReadyAsync(Cancellation);
+            await workload.RateAsync(TimeSpan.FromSeconds(3), Cancellation);
+        }
+
+        await workload.StopAsync();
+        await workload.VerifyAsync(Cancellation);
     }
 }
