@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Orleans.Clustering.Redis;
 using StackExchange.Redis;
 using Wave16.Platform.Store;
 using Wave16.ServiceDefaults;
@@ -53,13 +54,29 @@ internal sealed class SiloStart(
 
     public Task Started => _started.Task;
 
+    /// <summary>The silo is no longer in the membership table.</summary>
+    public bool IsLost { get; set; }
+
+    /// <summary>The host has stopped, and the silo has not: disposing of it would take its minute.</summary>
+    public bool WasLeft { get; private set; }
+
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
         await base.StopAsync(cancellationToken);
-        if (_silo is { } begun)
+        if (_silo is not { } begun)
         {
-            await begun.StopAsync(cancellationToken);
+            return;
         }
+
+        // A silo that cannot write its farewell into the table tries for a minute, while nobody is served here. It is left running
+        // and ends with the process; the others find out by themselves, and grains keep nothing that is not saved.
+        if (IsLost || !redis.IsConnected)
+        {
+            WasLeft = true;
+            return;
+        }
+
+        await begun.StopAsync(cancellationToken);
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -127,6 +144,7 @@ internal sealed class MembershipWatch(
         }
 
         log.LogCritical("{Silo} is no longer in the membership table, whose data was lost; the process ends, to be started again", silo.SiloAddress);
+        start.IsLost = true;
         Environment.ExitCode = 1;
         host.StopApplication();
     }
@@ -137,9 +155,15 @@ internal sealed class MembershipWatch(
         {
             return (await table.ReadRowAsync(silo.SiloAddress, cancellation)).Members.Count == 0;
         }
-        catch (Exception away) when (away is RedisException or TimeoutException)
+        catch (RedisClusteringException lost)
         {
-            return false; // Reported by the connection itself.
+            log.LogDebug(lost, "The membership table is gone");
+            return true;
+        }
+        catch (Exception away) when (!cancellation.IsCancellationRequested)
+        {
+            log.LogDebug(away, "The membership table cannot be read"); // The connection itself says so louder.
+            return false;
         }
     }
 }

@@ -35,7 +35,13 @@ public static class ModuleHost
             return done;
         }
 
-        await app.RunAsync();
+        await app.StartAsync(CancellationToken.None);
+        await app.WaitForShutdownAsync(CancellationToken.None);
+        if (app.Services.GetService<SiloStart>() is { WasLeft: true })
+        {
+            Environment.Exit(Environment.ExitCode);
+        }
+
         return Environment.ExitCode;
     }
 

@@ -21,6 +21,8 @@ internal static class LogLevels
                 new("Logging:LogLevel:Orleans.Runtime.Silo", "Error"),
                 new("Logging:LogLevel:Npgsql", "Warning"),
                 new("Logging:LogLevel:Polly", "Warning"),
+                // Some sixty lines at Information for each connection.
+                new("Logging:LogLevel:StackExchange.Redis", "Warning"),
                 new("Logging:LogLevel:System.Net.Http.HttpClient", "Warning"),
             ],
         });

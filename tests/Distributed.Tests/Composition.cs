@@ -78,6 +78,16 @@ internal sealed class Composition : IAsyncDisposable
 
     public string ConnectionStringOf(string database) => Postgres.ConnectionStringFor(database);
 
+    /// <summary>From now on a replica that ends by itself is started again, as an orchestrator does.</summary>
+    public void StartAgainWhatEnds() => All.ForEach(replica => replica.StartAgainWhenItEnds());
+
+    /// <summary>Waits until each replica has ended by itself and is ready again.</summary>
+    public async Task HaveStartedAgainAsync(CancellationToken cancellation)
+    {
+        await Task.WhenAll(All.Select(replica => replica.StartedAgain.WaitAsync(cancellation)));
+        await WhenReadyAsync(cancellation);
+    }
+
     /// <summary>What the replicas wrote, to be read after a failure: one file each.</summary>
     public async Task<string> KeepOutputAsync()
     {

@@ -11,6 +11,8 @@ internal sealed partial class Replica : IAsyncDisposable
     private readonly ProcessStartInfo _start;
     private readonly HttpClient _probe;
     private readonly Queue<string> _output = [];
+    private readonly TaskCompletionSource _startedAgain = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private volatile bool _told;
     private Process? _process;
 
     /// <param name="name">For messages: the module and which of its replicas.</param>
@@ -58,8 +60,30 @@ internal sealed partial class Replica : IAsyncDisposable
         }
     }
 
+    /// <summary>Completes when it was started again after it had ended by itself.</summary>
+    public Task StartedAgain => _startedAgain.Task;
+
+    /// <summary>Starts it whenever it ends, but after <see cref="TerminateAsync"/> and <see cref="KillAsync"/>.</summary>
+    public void StartAgainWhenItEnds()
+    {
+        if (_process is { } process)
+        {
+            process.EnableRaisingEvents = true;
+            process.Exited += (_, _) =>
+            {
+                if (!_told)
+                {
+                    Start();
+                    StartAgainWhenItEnds();
+                    _startedAgain.TrySetResult();
+                }
+            };
+        }
+    }
+
     public void Start()
     {
+        _told = false;
         var process = Process.Start(_start) ?? throw new InvalidOperationException($"{Name} did not start.");
         process.OutputDataReceived += (_, line) => Take(line.Data);
         process.ErrorDataReceived += (_, line) => Take(line.Data);
@@ -107,6 +131,7 @@ internal sealed partial class Replica : IAsyncDisposable
     /// <summary>SIGKILL.</summary>
     public async Task KillAsync()
     {
+        _told = true;
         _process?.Kill();
         await ExitAsync(CancellationToken.None);
     }
@@ -114,6 +139,7 @@ internal sealed partial class Replica : IAsyncDisposable
     /// <summary>SIGTERM, as at a rolling restart. Returns the exit code.</summary>
     public async Task<int> TerminateAsync(CancellationToken cancellation)
     {
+        _told = true;
         if (_process is { } process)
         {
             _ = kill(process.Id, 15);
@@ -147,11 +173,18 @@ internal sealed partial class Replica : IAsyncDisposable
             await KillAsync();
         }
 
+        AppDomain.CurrentDomain.ProcessExit -= KillNow;
         _process?.Dispose();
         _probe.Dispose();
     }
 
-    private void KillNow(object? sender, EventArgs e) => _process?.Kill();
+    private void KillNow(object? sender, EventArgs e)
+    {
+        if (IsRunning)
+        {
+            _process?.Kill();
+        }
+    }
 
     private void Take(string? line)
     {

@@ -113,7 +113,7 @@ internal sealed class Workload : IDisposable
         Assert.Equal(_tickets.Count, (await OutsideAsync("/integration-hub/connectors/jira/tickets")).Count);
 
         var audit = await _client.GetAsync("/audit/vuln-center/verify", cancellation);
-        Assert.True(audit.GetProperty("ok").GetBoolean(), audit.ToString());
+        Assert.True(audit.GetProperty("intact").GetBoolean(), audit.ToString());
     }
 
     /// <summary>Waits until every outbox is empty.</summary>
