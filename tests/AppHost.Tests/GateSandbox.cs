@@ -23,12 +23,11 @@ internal sealed class GateSandbox : IDisposable
 
     public GateSandbox()
     {
-        var repository = RepositoryRoot();
         foreach (var file in (string[])["Directory.Solution.targets", "Directory.Packages.props", "Wave16.AppHost/Gate/UseAspire.props", "Wave16.AppHost/Gate/Probe.csproj", "Wave16.AppHost/Gate/Answer.proj"])
         {
             var copy = Path.Combine(_root, file);
             Directory.CreateDirectory(Path.GetDirectoryName(copy) ?? _root);
-            File.Copy(Path.Combine(repository, file), copy);
+            File.Copy(Path.Combine(Repository.Root, file), copy);
         }
 
         File.WriteAllText(Path.Combine(_root, "Gate.slnx"), """<Solution><Project Path="Reader.csproj" /></Solution>""");
@@ -107,12 +106,4 @@ internal sealed class GateSandbox : IDisposable
 
     private static string Attribute(XElement element, string name) =>
         element.Attribute(name)?.Value ?? throw new InvalidOperationException($"{element} has no {name}");
-
-    private static string RepositoryRoot()
-    {
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "Wave16.sln")))
-            folder = folder.Parent;
-        return folder?.FullName ?? throw new InvalidOperationException("Wave16.sln is in no parent folder of the test");
-    }
 }
