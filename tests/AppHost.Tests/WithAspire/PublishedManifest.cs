@@ -16,9 +16,6 @@ public sealed class PublishedManifest : IAsyncLifetime
 
     public JsonElement Resources { get; private set; }
 
-    /// <summary>Whether Backing.cs was compiled, or Backing.Containers.cs.</summary>
-    public bool IsForAzure => Resources.GetProperty("postgres").GetProperty("type").GetString() is { } type && type.StartsWith("azure.", StringComparison.Ordinal);
-
     public IEnumerable<string> Projects => ProjectsOf(Resources);
 
     /// <summary>Ends in the file it is asked to write, as azd asks for it.</summary>
