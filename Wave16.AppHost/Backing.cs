@@ -44,14 +44,13 @@ internal sealed class Backing
         {
             topic.AddServiceBusSubscription($"{module}-events-for-{name.Replace('.', '-')}", name).WithProperties(subscription =>
             {
-                // A rule's name is an identifier of the whole namespace's Bicep, so it carries the subscription's.
+                // The longest lock there is, because a handler may wait for what it needs; then the emulator's most deliveries.
+                subscription.LockDuration = TimeSpan.FromMinutes(5);
+                subscription.MaxDeliveryCount = 10;
+                subscription.DeadLetteringOnMessageExpiration = true;
+                // The label is the event's type. A rule's name is an identifier in the Bicep of the whole namespace, so it carries both names.
                 foreach (var (index, type) in types.Index())
-                {
-                    subscription.Rules.Add(new AzureServiceBusRule($"{name}.{index + 1}")
-                    {
-                        CorrelationFilter = new() { Properties = { ["cloudEvents:type"] = type } },
-                    });
-                }
+                    subscription.Rules.Add(new AzureServiceBusRule($"{module}.{name}.{index + 1}") { CorrelationFilter = new() { Subject = type } });
             });
         }
     }
