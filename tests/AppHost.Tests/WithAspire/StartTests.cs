@@ -1,6 +1,5 @@
 using System.Net;
 using Aspire.Hosting;
-using Aspire.Hosting.ApplicationModel;
 using Aspire.Hosting.Testing;
 using Wave16.Testing;
 
