@@ -1,5 +1,5 @@
 // Wave 16 as one distributed application: run here (Docker or Podman), published as a manifest, deployed by azd.
-// What the modules stand on is in Backing.cs.
+// What the modules stand on is in Backing.cs, or in Backing.Containers.cs where the feeds do not carry the Azure packages.
 using Wave16.AppHost;
 
 var builder = DistributedApplication.CreateBuilder(args);

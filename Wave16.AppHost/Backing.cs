@@ -35,12 +35,24 @@ internal sealed class Backing
     public IResourceBuilder<IResourceWithConnectionString> AddDatabase(string name, string databaseName) =>
         _postgres.AddDatabase(name, databaseName);
 
-    /// <summary>The topic a module publishes to, named like the module, with one subscription for each module that listens.</summary>
-    public void AddTopic(string module, params ReadOnlySpan<string> subscribers)
+    /// <summary>The topic a module publishes to, with one subscription for each of its consumers.</summary>
+    public void AddTopic(string module, params Subscription[] subscriptions)
     {
+        _serviceBus.WithAnnotation(new Topic(module, subscriptions));
         var topic = _serviceBus.AddServiceBusTopic($"{module}-events", module);
-        foreach (var subscriber in subscribers)
-            topic.AddServiceBusSubscription($"{module}-events-for-{subscriber}", subscriber);
+        foreach (var (name, types) in subscriptions)
+        {
+            topic.AddServiceBusSubscription($"{module}-events-for-{name.Replace('.', '-')}", name).WithProperties(subscription =>
+            {
+                // The longest lock there is, because a handler may wait for what it needs; then the emulator's most deliveries.
+                subscription.LockDuration = TimeSpan.FromMinutes(5);
+                subscription.MaxDeliveryCount = 10;
+                subscription.DeadLetteringOnMessageExpiration = true;
+                // The label is the event's type. A rule's name is an identifier in the Bicep of the whole namespace, so it carries both names.
+                foreach (var (index, type) in types.Index())
+                    subscription.Rules.Add(new AzureServiceBusRule($"{module}.{name}.{index + 1}") { CorrelationFilter = new() { Subject = type } });
+            });
+        }
     }
 
     /// <summary>A module in Container Apps: it may send and receive messages but not change topics, and scales with its requests.</summary>
@@ -56,11 +68,4 @@ internal sealed class Backing
                 Http = new ContainerAppHttpScaleRule { Metadata = { ["concurrentRequests"] = "50" } },
             });
         });
-}
-
-internal static class BackingExtensions
-{
-    /// <inheritdoc cref="Backing.Deploy" />
-    public static IResourceBuilder<ProjectResource> DeployedOn(this IResourceBuilder<ProjectResource> module, Backing backing, int maxReplicas) =>
-        backing.Deploy(module, maxReplicas);
 }

@@ -13,18 +13,24 @@ internal sealed class Neighbours(IDistributedApplicationBuilder builder, IResour
             ? null
             : builder.AddProject<Projects.Wave16_Neighbours>("neighbours", launchProfileName: null).WithHttp());
 
-    public void ConnectTo(IResourceBuilder<ProjectResource> module, string name)
+    public void Connect(IResourceBuilder<ProjectResource> module, ReadOnlySpan<string> names)
     {
         if (standIns is not null)
+            module.WithReference(standIns).WaitFor(standIns);
+        foreach (var name in names)
         {
-            module.WithReference(standIns).WaitFor(standIns)
-                .WithEnvironment($"Neighbours__{name}__Url", $"https+http://{standIns.Resource.Name}/{name}/");
-            return;
+            if (standIns is null)
+                module.WithEnvironment($"Neighbours__{name}__Url", External(name));
+            else
+                module.WithEnvironment($"Neighbours__{name}__Url", $"https+http://{standIns.Resource.Name}/{name}/");
         }
+    }
 
+    private IResourceBuilder<ExternalServiceResource> External(string name)
+    {
         if (!_external.TryGetValue(name, out var service))
             _external.Add(name, service = builder.AddExternalService(name, builder.AddParameter($"{name}-url")));
-        module.WithEnvironment($"Neighbours__{name}__Url", service);
+        return service;
     }
 }
 
@@ -33,8 +39,7 @@ internal static class NeighboursExtensions
     public static IResourceBuilder<ProjectResource> WithNeighbours(
         this IResourceBuilder<ProjectResource> module, Neighbours neighbours, params ReadOnlySpan<string> names)
     {
-        foreach (var name in names)
-            neighbours.ConnectTo(module, name);
+        neighbours.Connect(module, names);
         return module;
     }
 }

@@ -17,6 +17,7 @@ internal static class Dotnet
             RedirectStandardError = true,
         };
         start.Environment.Remove("UseAspire");
+        start.Environment.Remove("UseAspireAzure");
         start.Environment["DOTNET_CLI_USE_MSBUILD_SERVER"] = "0";
         start.Environment["MSBUILDDISABLENODEREUSE"] = "1";
         foreach (var (name, value) in environment ?? new Dictionary<string, string>(StringComparer.Ordinal))

@@ -1,8 +1,17 @@
 using System.IO.Compression;
+using System.Runtime.InteropServices;
 using System.Security;
 using System.Xml.Linq;
 
 namespace Wave16.AppHost.Tests;
+
+/// <summary>What a feed carries of Aspire.</summary>
+internal enum Carries
+{
+    Nothing,
+    AllButAzure,
+    Azure,
+}
 
 /// <summary>
 /// A solution of one project that holds the repository's own gate, with a feed, a package folder and a home of its own: nothing
@@ -14,19 +23,18 @@ internal sealed class GateSandbox : IDisposable
 
     public GateSandbox()
     {
-        var repository = RepositoryRoot();
         foreach (var file in (string[])["Directory.Solution.targets", "Directory.Packages.props", "Wave16.AppHost/Gate/UseAspire.props", "Wave16.AppHost/Gate/Probe.csproj", "Wave16.AppHost/Gate/Answer.proj"])
         {
             var copy = Path.Combine(_root, file);
             Directory.CreateDirectory(Path.GetDirectoryName(copy) ?? _root);
-            File.Copy(Path.Combine(repository, file), copy);
+            File.Copy(Path.Combine(Repository.Root, file), copy);
         }
 
         File.WriteAllText(Path.Combine(_root, "Gate.slnx"), """<Solution><Project Path="Reader.csproj" /></Solution>""");
         File.WriteAllText(Path.Combine(_root, "Reader.csproj"), """
             <Project>
               <Import Project="Wave16.AppHost/Gate/UseAspire.props" />
-              <Target Name="Build"><Message Importance="high" Text="read:$(UseAspire)" /></Target>
+              <Target Name="Build"><Message Importance="high" Text="read:$(UseAspire)/$(UseAspireAzure)" /></Target>
             </Project>
             """);
         UseFeed("feed");
@@ -45,22 +53,35 @@ internal sealed class GateSandbox : IDisposable
         </configuration>
         """);
 
-    public void CreateFeed(string name, bool withAspire)
+    public void CreateFeed(string name, Carries carries)
     {
         Directory.CreateDirectory(Feed(name));
-        if (!withAspire)
+        if (carries == Carries.Nothing)
             return;
-        var version = XDocument.Load(Path.Combine(_root, "Directory.Packages.props")).Descendants("AspireVersion").Single().Value;
-        var asked = XDocument.Load(Path.Combine(_root, "Wave16.AppHost/Gate/Probe.csproj")).Descendants("PackageDownload");
-        foreach (var id in asked.SelectMany(item => item.Attribute("Include")?.Value.Split(';') ?? []))
-        {
-            using var package = ZipFile.Open(Path.Combine(Feed(name), $"{id}.{version}.nupkg"), ZipArchiveMode.Create);
-            using var nuspec = new StreamWriter(package.CreateEntry($"{id}.nuspec").Open());
-            nuspec.Write($"<package><metadata><id>{id}</id><version>{version}</version><authors>test</authors><description>empty</description></metadata></package>");
-        }
+        var versions = XDocument.Load(Path.Combine(_root, "Directory.Packages.props")).Descendants()
+            .Where(element => element.Name.LocalName.StartsWith("Aspire", StringComparison.Ordinal))
+            .ToDictionary(element => $"[$({element.Name.LocalName})]", element => element.Value, StringComparer.Ordinal);
+        var asked = XDocument.Load(Path.Combine(_root, "Wave16.AppHost/Gate/Probe.csproj")).Descendants("PackageDownload")
+            .SelectMany(item => Attribute(item, "Include").Replace("$(NETCoreSdkPortableRuntimeIdentifier)", RuntimeInformation.RuntimeIdentifier, StringComparison.Ordinal)
+                .Split(';').Select(id => (Id: id, Version: versions[Attribute(item, "Version")])));
+        foreach (var (id, version) in asked.Where(asked => carries == Carries.Azure || !asked.Id.StartsWith("Aspire.Hosting.Azure.", StringComparison.Ordinal)))
+            AddPackage(name, id, version);
     }
 
-    /// <summary>Builds and returns what the project read.</summary>
+    public void AddPackage(string feed, string id, string version)
+    {
+        using var package = ZipFile.Open(Path.Combine(Feed(feed), $"{id}.{version}.nupkg"), ZipArchiveMode.Create);
+        using var nuspec = new StreamWriter(package.CreateEntry($"{id}.nuspec").Open());
+        nuspec.Write($"<package><metadata><id>{id}</id><version>{version}</version><authors>test</authors><description>empty</description></metadata></package>");
+    }
+
+    public void RemovePackage(string feed, string id)
+    {
+        foreach (var package in Directory.EnumerateFiles(Feed(feed), $"{id}.*.nupkg").ToList())
+            File.Delete(package);
+    }
+
+    /// <summary>Builds and returns what the project read: UseAspire/UseAspireAzure.</summary>
     public async Task<string> Build(string target = "Gate.slnx", params string[] arguments)
     {
         var home = Directory.CreateDirectory(Path.Combine(_root, "home")).FullName;
@@ -83,11 +104,6 @@ internal sealed class GateSandbox : IDisposable
 
     public void Dispose() => Directory.Delete(_root, recursive: true);
 
-    private static string RepositoryRoot()
-    {
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "Wave16.sln")))
-            folder = folder.Parent;
-        return folder?.FullName ?? throw new InvalidOperationException("Wave16.sln is in no parent folder of the test");
-    }
+    private static string Attribute(XElement element, string name) =>
+        element.Attribute(name)?.Value ?? throw new InvalidOperationException($"{element} has no {name}");
 }

@@ -1,0 +1,57 @@
+using System.ComponentModel;
+using System.Diagnostics;
+
+namespace Wave16.AppHost.Tests.WithAspire;
+
+/// <summary>On what the whole can be started on this machine.</summary>
+public enum Start
+{
+    /// <summary>A PostgreSQL and a Redis that are there, and no broker: what a module has for it waits in its outbox.</summary>
+    OnGivenServers,
+
+    /// <summary>What the AppHost starts by itself. Only where a container runtime answers.</summary>
+    OnContainers,
+}
+
+internal static class Starts
+{
+    /// <summary>Whether Backing.cs was compiled, or Backing.Containers.cs.</summary>
+    public static bool AreForAzure { get; } = typeof(Topic).Assembly.GetReferencedAssemblies().Any(assembly => assembly.Name == "Aspire.Hosting.Azure.ServiceBus");
+
+    public static IEnumerable<TheoryDataRow<Start>> Possible()
+    {
+        if (!AreForAzure)
+            yield return new TheoryDataRow<Start>(Start.OnGivenServers) { Skip = WhyNotOnGivenServers() };
+        if (Answers("docker") || Answers("podman"))
+            yield return new TheoryDataRow<Start>(Start.OnContainers);
+        else if (AreForAzure)
+            yield return new TheoryDataRow<Start>(Start.OnContainers) { Skip = "neither Docker nor Podman answers." };
+    }
+
+    private static string? WhyNotOnGivenServers()
+    {
+        if (!RedisServer.IsInstalled)
+            return "redis-server is not on PATH.";
+        var output = Path.GetRelativePath(Path.Combine(Repository.Root, "tests", "AppHost.Tests"), AppContext.BaseDirectory);
+        return File.Exists(Path.Combine(Repository.Root, "modules", "vuln-center", "src", output, "Orleans.Clustering.Redis.dll")) ? null : "vuln-center was built without membership in Redis.";
+    }
+
+    private static bool Answers(string runtime)
+    {
+        try
+        {
+            using var process = Process.Start(new ProcessStartInfo(runtime, ["info"]) { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true });
+            if (process is null)
+                return false;
+            process.ErrorDataReceived += (_, _) => { };
+            process.BeginErrorReadLine();
+            process.StandardOutput.ReadToEnd();
+            process.WaitForExit();
+            return process.ExitCode == 0;
+        }
+        catch (Win32Exception)
+        {
+            return false;
+        }
+    }
+}
