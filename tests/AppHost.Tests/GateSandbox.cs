@@ -2,6 +2,7 @@ using System.IO.Compression;
 using System.Runtime.InteropServices;
 using System.Security;
 using System.Xml.Linq;
+using Wave16.Testing;
 
 namespace Wave16.AppHost.Tests;
 
@@ -27,7 +28,7 @@ internal sealed class GateSandbox : IDisposable
         {
             var copy = Path.Combine(_root, file);
             Directory.CreateDirectory(Path.GetDirectoryName(copy) ?? _root);
-            File.Copy(Path.Combine(Repository.Root, file), copy);
+            File.Copy(Path.Combine(Checkout.Root, file), copy);
         }
 
         File.WriteAllText(Path.Combine(_root, "Gate.slnx"), """<Solution><Project Path="Reader.csproj" /></Solution>""");

@@ -1,3 +1,5 @@
+using Wave16.Testing;
+
 namespace Wave16.Conformance.Tests;
 
 /// <summary>The checkout, and the snapshots kept in it.</summary>
@@ -5,7 +7,7 @@ internal static class Repository
 {
     private const string Update = "UPDATE_SNAPSHOTS";
 
-    public static string Root { get; } = FindRoot();
+    public static string Root => Checkout.Root;
 
     public static string InModule(string module, params ReadOnlySpan<string> path) => Path.Combine([Root, "modules", module, .. path]);
 
@@ -22,16 +24,5 @@ internal static class Repository
 
         Assert.True(File.Exists(path), $"{Path.GetRelativePath(Root, path)} is missing; {Update}=1 writes it.");
         Assert.Equal(File.ReadAllText(path).ReplaceLineEndings("\n"), actual);
-    }
-
-    private static string FindRoot()
-    {
-        var directory = new DirectoryInfo(AppContext.BaseDirectory);
-        while (directory is not null && !File.Exists(Path.Combine(directory.FullName, "Wave16.sln")))
-        {
-            directory = directory.Parent;
-        }
-
-        return (directory ?? throw new DirectoryNotFoundException("Wave16.sln")).FullName;
     }
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Wave16.Testing;
 
 namespace Wave16.AppHost.Tests.WithAspire;
 
@@ -9,7 +10,7 @@ namespace Wave16.AppHost.Tests.WithAspire;
 public sealed class CheckedInManifestTests(PublishedManifest published) : IClassFixture<PublishedManifest>
 {
     private const string Update = "UPDATE_SNAPSHOTS";
-    private static readonly string CheckedIn = Path.Combine(Repository.Root, "infra", "aspire-manifest.json");
+    private static readonly string CheckedIn = Path.Combine(Checkout.Root, "infra", "aspire-manifest.json");
 
     [Fact]
     public async Task The_manifest_in_the_repository_is_the_one_published_with_containers()
@@ -45,7 +46,7 @@ public sealed class CheckedInManifestTests(PublishedManifest published) : IClass
     [Fact]
     public async Task The_AppHost_itself_publishes_what_its_tests_publish()
     {
-        var file = Path.Combine(Repository.Root, "artifacts", $"manifest-{Guid.NewGuid():n}.json");
+        var file = Path.Combine(Checkout.Root, "artifacts", $"manifest-{Guid.NewGuid():n}.json");
         try
         {
             var (exitCode, output, error) = await Dotnet.Run(AppContext.BaseDirectory, ["exec", "Wave16.AppHost.dll", .. PublishedManifest.Arguments(file)]);
@@ -62,7 +63,7 @@ public sealed class CheckedInManifestTests(PublishedManifest published) : IClass
     [Fact]
     public void The_manifest_names_no_folder_of_this_machine_and_no_secret_but_as_a_parameter()
     {
-        Assert.DoesNotContain(Repository.Root, published.Text, StringComparison.Ordinal);
+        Assert.DoesNotContain(Checkout.Root, published.Text, StringComparison.Ordinal);
         Assert.All(published.Projects.SelectMany(name => published.Resources.GetProperty(name).GetProperty("env").EnumerateObject()), variable =>
         {
             if (variable.Name.Contains("Key", StringComparison.Ordinal) && !variable.Name.EndsWith("__ServiceKey", StringComparison.Ordinal))

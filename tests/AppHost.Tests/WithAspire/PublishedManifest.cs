@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Aspire.Hosting.Testing;
+using Wave16.Testing;
 
 namespace Wave16.AppHost.Tests.WithAspire;
 
@@ -7,7 +8,7 @@ namespace Wave16.AppHost.Tests.WithAspire;
 public sealed class PublishedManifest : IAsyncLifetime
 {
     // A folder one below the root, as infra/ is: paths in a manifest are relative to its own folder.
-    private readonly string _folder = Path.Combine(Repository.Root, "artifacts");
+    private readonly string _folder = Path.Combine(Checkout.Root, "artifacts");
     private readonly string _file;
 
     public PublishedManifest() => _file = Path.Combine(_folder, $"manifest-{Guid.NewGuid():n}.json");

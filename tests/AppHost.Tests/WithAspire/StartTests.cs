@@ -18,7 +18,7 @@ public sealed class StartTests(PostgresFixture postgres)
     {
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         patience.CancelAfter(Patience);
-        await using var redis = start == Start.OnGivenServers ? await RedisServer.StartAsync(patience.Token) : null;
+        await using var redis = start == Start.OnGivenServers ? await RedisServer.StartAsync("wave16", patience.Token) : null;
         var builder = await DistributedApplicationTestingBuilder.CreateAsync<Projects.Wave16_AppHost>(
             redis is null ? [] : await Given(redis, patience.Token), patience.Token);
         Assert.Equal(start == Start.OnContainers, builder.Resources.Any(resource => resource.IsContainer()));

@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.Diagnostics;
+using Wave16.Testing;
 
 namespace Wave16.AppHost.Tests.WithAspire;
 
@@ -30,10 +31,10 @@ internal static class Starts
 
     private static string? WhyNotOnGivenServers()
     {
-        if (!RedisServer.IsInstalled)
+        if (RedisServer.Program is null)
             return "redis-server is not on PATH.";
-        var output = Path.GetRelativePath(Path.Combine(Repository.Root, "tests", "AppHost.Tests"), AppContext.BaseDirectory);
-        return File.Exists(Path.Combine(Repository.Root, "modules", "vuln-center", "src", output, "Orleans.Clustering.Redis.dll")) ? null : "vuln-center was built without membership in Redis.";
+        var output = Path.GetRelativePath(Path.Combine(Checkout.Root, "tests", "AppHost.Tests"), AppContext.BaseDirectory);
+        return File.Exists(Path.Combine(Checkout.Root, "modules", "vuln-center", "src", output, "Orleans.Clustering.Redis.dll")) ? null : "vuln-center was built without membership in Redis.";
     }
 
     private static bool Answers(string runtime)

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Aspire.Hosting.Testing;
+using Wave16.Testing;
 
 namespace Wave16.AppHost.Tests.WithAspire;
 
@@ -9,7 +10,7 @@ public sealed class TopologyTests
     public async Task The_topics_of_the_model_are_those_the_broker_is_given()
     {
         var cancellationToken = TestContext.Current.CancellationToken;
-        var file = Path.Combine(Repository.Root, "infra", "broker", "topology.json");
+        var file = Path.Combine(Checkout.Root, "infra", "broker", "topology.json");
         Assert.True(File.Exists(file), "infra/broker/topology.json is missing: what the broker is given comes from it.");
         using var topology = JsonDocument.Parse(await File.ReadAllBytesAsync(file, cancellationToken));
         await using var builder = await DistributedApplicationTestingBuilder.CreateAsync<Projects.Wave16_AppHost>(cancellationToken);
