@@ -294,7 +294,11 @@ internal sealed class AmqpReceiver : IAsyncDisposable
     private sealed record Received(ReceivingLink Link, Message Message, EventEnvelope Envelope, long At);
 }
 
-/// <summary>A receiver link with credit of our own accounting: none is given any more once it is being detached.</summary>
+/// <summary>
+/// A receiver link with credit of our own accounting. New credit is given only when all that was given before has been used:
+/// RabbitMQ 3's plugin does not count what is under way when it hears of new credit, sends more than it may, and the library
+/// answers that by closing the connection. None is given any more once the link is being detached.
+/// </summary>
 internal sealed class ReceivingLink
 {
     private readonly ReceiverLink _link;
@@ -304,6 +308,7 @@ internal sealed class ReceivingLink
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<Message> _held = [];
     private readonly Lock _gate = new();
+    private int _coming;
     private int _owed;
     private bool _detaching;
 
@@ -322,8 +327,22 @@ internal sealed class ReceivingLink
     public void Start(Action<Message> take)
     {
         // Zero first: it only sets the callback.
-        _link.Start(0, (_, message) => take(message));
-        _link.SetCredit(_settings.Credit, CreditMode.Manual);
+        _link.Start(0, (_, message) =>
+        {
+            lock (_gate)
+            {
+                _coming--;
+            }
+
+            take(message);
+            Grant();
+        });
+        lock (_gate)
+        {
+            _owed = _settings.Credit;
+        }
+
+        Grant();
     }
 
     /// <summary>How long, from when it came, the message can be kept here before the broker takes it back.</summary>
@@ -387,18 +406,28 @@ internal sealed class ReceivingLink
             _link.Complete(message, state);
             lock (_gate)
             {
-                if (_stopping.IsCancellationRequested || ++_owed < Math.Max(1, _settings.Credit / 4))
-                {
-                    return;
-                }
-
-                _link.SetCredit(_owed, CreditMode.Manual);
-                _owed = 0;
+                _owed++;
             }
+
+            Grant();
         }
         catch (Exception ended) when (ended is AmqpException or ObjectDisposedException or InvalidOperationException)
         {
             // The link it came on has ended, so the broker has it again: it comes once more, and the inbox knows it.
+        }
+    }
+
+    private void Grant()
+    {
+        lock (_gate)
+        {
+            if (_coming > 0 || _owed < Math.Max(1, _settings.Credit / 4) || _stopping.IsCancellationRequested)
+            {
+                return;
+            }
+
+            (_coming, _owed) = (_owed, 0);
+            _link.SetCredit(_coming, CreditMode.Manual);
         }
     }
 }

@@ -58,9 +58,10 @@ internal sealed record BrokerAddress(string Host, int Port, bool Tls, BrokerCred
     public static BrokerAddress Parse(string value)
     {
         value = value.Trim();
-        return value.Contains('=', StringComparison.Ordinal) && !value.Contains("://", StringComparison.Ordinal) || value.StartsWith("Endpoint=", StringComparison.OrdinalIgnoreCase)
+        var (equals, scheme) = (value.IndexOf('=', StringComparison.Ordinal), value.IndexOf("://", StringComparison.Ordinal));
+        return equals >= 0 && (scheme < 0 || equals < scheme)
             ? FromParts(value)
-            : FromUri(value.Contains("://", StringComparison.Ordinal) ? value : $"sb://{value}");
+            : FromUri(scheme >= 0 ? value : $"sb://{value}");
     }
 
     /// <summary>Without credentials.</summary>

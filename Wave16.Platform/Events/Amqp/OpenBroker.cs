@@ -122,7 +122,7 @@ internal sealed class OpenBroker : IAsyncDisposable
         return await GuardedAsync(async () =>
         {
             var link = LinkAttachment.Send(new Session(_connection), address, durable: true, out var attached);
-            return new TopicSender(link, await attached, Dialect);
+            return new TopicSender(link, await attached, Dialect, Ended);
         });
     }
 

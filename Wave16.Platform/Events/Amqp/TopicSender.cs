@@ -13,11 +13,16 @@ internal sealed class TopicSender
     private readonly SenderLink _link;
     private readonly BrokerDialect _dialect;
     private readonly ulong _largest;
+    private readonly Task<string> _ended;
     private readonly ConcurrentDictionary<TaskCompletionSource<DeliveryOutcome>, byte> _waiting = new();
 
-    public TopicSender(SenderLink link, Attach attached, BrokerDialect dialect)
+    /// <param name="link">Attached.</param>
+    /// <param name="attached">What the broker said to it.</param>
+    /// <param name="dialect">The broker's.</param>
+    /// <param name="ended">Completes with the reason when the connection has ended.</param>
+    public TopicSender(SenderLink link, Attach attached, BrokerDialect dialect, Task<string> ended)
     {
-        (_link, _dialect, _largest) = (link, dialect, attached.MaxMessageSize);
+        (_link, _dialect, _largest, _ended) = (link, dialect, attached.MaxMessageSize, ended);
         link.AddClosedCallback((_, _) =>
         {
             foreach (var waiting in _waiting.Keys)
@@ -52,11 +57,7 @@ internal sealed class TopicSender
 
             return await answer.Task.WaitAsync(cancellation);
         }
-        catch (AmqpException ended)
-        {
-            return new DeliveryOutcome.Unavailable(LinkAttachment.Reason(ended.Error));
-        }
-        catch (ObjectDisposedException)
+        catch (Exception closed) when (closed is AmqpException or ObjectDisposedException)
         {
             return Lost();
         }
@@ -89,5 +90,5 @@ internal sealed class TopicSender
         _ => new DeliveryOutcome.Retry(LinkAttachment.Reason(error)),
     };
 
-    private DeliveryOutcome.Unavailable Lost() => new(LinkAttachment.Reason(_link.Error));
+    private DeliveryOutcome.Unavailable Lost() => new($"the broker is away: {(_ended.IsCompletedSuccessfully ? _ended.Result : LinkAttachment.Reason(_link.Error))}");
 }
