@@ -50,7 +50,7 @@ public static class EventsRegistration
         module.AddHostedService(services => services.GetRequiredKeyedService<OutboxDispatcher>(name));
     }
 
-    // Configuration that cannot be used ends the start: every process of a module asks for its transport then.
+    // Configuration that cannot be used ends the start: every module's subscriptions ask for their transport then.
     private static IEventTransport Transport(IServiceProvider services)
     {
         if (services.GetRequiredService<IConfiguration>().GetConnectionString(BrokerAddress.Name) is not { Length: > 0 } given)
