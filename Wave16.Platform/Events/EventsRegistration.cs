@@ -1,7 +1,9 @@
+using System.Diagnostics.Metrics;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
+using Wave16.Platform.Events.Amqp;
 using Wave16.Platform.Modules;
 using Wave16.Platform.Store;
 using Wave16.ServiceDefaults;
@@ -33,7 +35,8 @@ public static class EventsRegistration
         var name = module.Name;
         module.Services.AddMetrics();
         module.Services.TryAddSingleton<OutboxMetrics>();
-        module.Services.TryAddSingleton<IEventTransport, InProcessTransport>();
+        module.Services.TryAddSingleton(Transport);
+        module.Services.AddSingleton(new EventModule(name));
         module.Services.TryAddSingleton(services => LaneSettings.From(services.GetRequiredService<IConfiguration>()));
         module.Services.AddKeyedSingleton(name, new OutboxSignal(module.Routes));
         module.Services.AddKeyedSingleton(name, (services, _) => new DeadLetters(
@@ -45,6 +48,24 @@ public static class EventsRegistration
             services.GetRequiredKeyedService<ModuleDatabase>(name),
             [.. services.GetKeyedServices<IEventHandler>(name)]));
         module.AddHostedService(services => services.GetRequiredKeyedService<OutboxDispatcher>(name));
+    }
+
+    // Configuration that cannot be used ends the start: every module's subscriptions ask for their transport then.
+    private static IEventTransport Transport(IServiceProvider services)
+    {
+        if (services.GetRequiredService<IConfiguration>().GetConnectionString(BrokerAddress.Name) is not { Length: > 0 } given)
+        {
+            return new InProcessTransport();
+        }
+
+        var settings = services.GetRequiredService<LaneSettings>();
+        return new AmqpTransport(
+            BrokerAddress.Parse(given),
+            new TransportSettings { HandleWithin = settings.DeliveryTimeout },
+            new TransportMetrics(services.GetRequiredService<IMeterFactory>()),
+            services.GetRequiredService<DependencyHealth>(),
+            services.GetRequiredService<TimeProvider>(),
+            services.GetRequiredService<ILogger<AmqpTransport>>());
     }
 
     private static OutboxDispatcher Dispatcher(IServiceProvider services, string module, EventRoutes routes)

@@ -26,13 +26,15 @@ internal sealed class Hosted : IAsyncDisposable
     public IServiceProvider Services => _app.Services;
 
     /// <param name="neighbours">Those that are configured; null for all.</param>
-    public static async Task<Hosted> StartAsync(IModule module, string connectionString, CancellationToken cancellation, IReadOnlyList<string>? neighbours = null)
+    /// <param name="messaging">The broker; null for the in-process transport.</param>
+    public static async Task<Hosted> StartAsync(IModule module, string connectionString, CancellationToken cancellation, IReadOnlyList<string>? neighbours = null, string? messaging = null)
     {
         var standIns = await StartNeighboursAsync(cancellation);
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions { EnvironmentName = "Development" });
         builder.Configuration.AddInMemoryCollection(
         [
             new("ConnectionStrings:" + module.Name + "-db", connectionString),
+            new("ConnectionStrings:messaging", messaging),
             .. (neighbours ?? NeighboursExtensions.Names).Select(name => KeyValuePair.Create<string, string?>($"Neighbours:{name}:Url", $"{standIns.Urls.First()}/{name}/")),
         ]);
         builder.Logging.SetMinimumLevel(LogLevel.Warning);

@@ -13,6 +13,7 @@ Dictionary<string, Func<Ground, CancellationToken, Task>> benchmarks = new(Strin
     ["save"] = SaveBenchmark.RunAsync,
     ["pipeline"] = PipelineBenchmark.RunAsync,
     ["events"] = EventsBenchmark.RunAsync,
+    ["broker"] = BrokerBenchmark.RunAsync,
     ["audit"] = AuditBenchmark.RunAsync,
 };
 

@@ -224,7 +224,8 @@ public abstract class EventTransportConformance(PostgresFixture postgres) : Outb
         var cut = transport.PublishAsync(Event("s", 1), stopping.Token);
         await begun.Task.Soon();
         await stopping.CancelAsync();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => cut);
+        // Cancelled where the publisher waits for the handlers; done where a broker has the event.
+        await Task.WhenAny(cut).Soon();
 
         await PublishAsync(transport, Event("s", 1));
 

@@ -1,0 +1,124 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using System.Text;
+using System.Threading.Channels;
+using Amqp;
+using Amqp.Framing;
+using Amqp.Listener;
+using RequestContext = Amqp.Listener.RequestContext;
+
+namespace Wave16.Platform.Tests.Events.Amqp;
+
+/// <summary>
+/// What Azure Service Bus does at its door: SASL ANONYMOUS, then a token at <c>$cbs</c> that it verifies itself, and no link to an
+/// entity without one for it. Behind the door it only keeps what was published.
+/// </summary>
+internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessageProcessor, IDisposable
+{
+    public const string KeyName = "RootManageSharedAccessKey";
+    public const string Key = "SAS_KEY_VALUE";
+
+    private readonly ContainerHost _host;
+    private readonly Func<DateTimeOffset> _now;
+    private readonly ConcurrentDictionary<string, byte> _authorized = new(StringComparer.Ordinal);
+    private readonly Channel<PutToken> _tokens = Channel.CreateUnbounded<PutToken>();
+    private readonly Channel<Message> _published = Channel.CreateUnbounded<Message>();
+
+    public FakeServiceBus(Func<DateTimeOffset> now)
+    {
+        _now = now;
+        using (var free = new TcpListener(IPAddress.Loopback, 0))
+        {
+            free.Start();
+            Port = ((IPEndPoint)free.LocalEndpoint).Port;
+        }
+
+        _host = new ContainerHost(new Address("127.0.0.1", Port, null, null, "/", "AMQP"));
+        _host.Listeners[0].SASL.EnableAnonymousMechanism = true;
+        _host.RegisterRequestProcessor("$cbs", this);
+        _host.RegisterLinkProcessor(this);
+        _host.Open();
+    }
+
+    public int Port { get; }
+
+    public string ConnectionString => string.Create(CultureInfo.InvariantCulture, $"Endpoint=sb://127.0.0.1:{Port};SharedAccessKeyName={KeyName};SharedAccessKey={Key};UseDevelopmentEmulator=true;");
+
+    /// <summary>The only token of Entra ID that it takes.</summary>
+    public string? Jwt { get; init; }
+
+    /// <summary>From now on every token is refused.</summary>
+    public bool Refuses { get; set; }
+
+    int IRequestProcessor.Credit => 100;
+
+    int IMessageProcessor.Credit => 100;
+
+    /// <summary>The next token that was put, taken or not.</summary>
+    public Task<PutToken> NextTokenAsync() => _tokens.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().Soon();
+
+    public Task<Message> NextMessageAsync() => _published.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().Soon();
+
+    public void Process(RequestContext requestContext)
+    {
+        var request = requestContext.Message;
+        var put = new PutToken(
+            (string)request.ApplicationProperties["operation"], (string)request.ApplicationProperties["type"], (string)request.ApplicationProperties["name"], (string)request.Body);
+        var status = !Refuses && IsValid(put) ? 202 : 401;
+        if (status == 202)
+        {
+            _authorized[put.Audience] = 0;
+        }
+
+        var answer = new Message { ApplicationProperties = new ApplicationProperties() };
+        answer.ApplicationProperties["status-code"] = status;
+        requestContext.Complete(answer);
+        _tokens.Writer.TryWrite(put);
+    }
+
+    public void Process(AttachContext attachContext)
+    {
+        var entity = attachContext.Attach.Role ? ((Source)attachContext.Attach.Source).Address : ((Target)attachContext.Attach.Target).Address;
+        if (!_authorized.ContainsKey($"sb://127.0.0.1/{entity}"))
+        {
+            attachContext.Complete(new Error(global::Amqp.ErrorCode.UnauthorizedAccess) { Description = "no token" });
+            return;
+        }
+
+        attachContext.Complete(new TargetLinkEndpoint(this, attachContext.Link), 100);
+    }
+
+    public void Process(MessageContext messageContext)
+    {
+        messageContext.Complete();
+        _published.Writer.TryWrite(messageContext.Message);
+    }
+
+    public void Dispose() => _host.Close();
+
+    private bool IsValid(PutToken put) => put switch
+    {
+        { Operation: "put-token", Type: "jwt" } => put.Token == Jwt,
+        { Operation: "put-token", Type: "servicebus.windows.net:sastoken" } => IsSigned(put),
+        _ => false,
+    };
+
+    private bool IsSigned(PutToken put)
+    {
+        const string Scheme = "SharedAccessSignature ";
+        if (!put.Token.StartsWith(Scheme, StringComparison.Ordinal))
+        {
+            return false;
+        }
+
+        var parts = put.Token[Scheme.Length..].Split('&').Select(part => part.Split('=', 2)).ToDictionary(part => part[0], part => part[1], StringComparer.Ordinal);
+        var signature = Convert.ToBase64String(HMACSHA256.HashData(Encoding.UTF8.GetBytes(Key), Encoding.UTF8.GetBytes($"{parts["sr"]}\n{parts["se"]}")));
+        return Uri.UnescapeDataString(parts["sig"]) == signature && parts["skn"] == KeyName && Uri.UnescapeDataString(parts["sr"]) == put.Audience
+            && DateTimeOffset.FromUnixTimeSeconds(long.Parse(parts["se"], CultureInfo.InvariantCulture)) > _now();
+    }
+}
+
+internal sealed record PutToken(string Operation, string Type, string Audience, string Token);
