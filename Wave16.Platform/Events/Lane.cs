@@ -114,6 +114,7 @@ internal sealed class Lane(
                 {
                     var batch = _queue.TakeTried();
                     await _store.SettleAsync(destination.Name, batch, time.GetUtcNow(), live);
+                    metrics.DeadLettered(database.Module, destination.Name, batch.Count(one => one.Fate == Fate.Dead));
                     _queue.Settled(batch);
                     settled = time.GetTimestamp();
                 }

@@ -14,13 +14,17 @@ internal sealed class OutboxMetrics
     private readonly TimeProvider _time;
     private readonly Counter<long> _deliveries;
     private readonly Histogram<double> _duration;
+    private readonly Counter<long> _deadLetters;
 
     public OutboxMetrics(IMeterFactory meters, TimeProvider time)
     {
         _time = time;
         var meter = meters.Create(Name);
         _deliveries = meter.CreateCounter<long>("outbox.deliveries", "{delivery}", "Deliveries tried, by outcome.");
-        _duration = meter.CreateHistogram<double>("outbox.delivery.duration", "s", "How long a destination took to answer.");
+        _duration = meter.CreateHistogram(
+            "outbox.delivery.duration", "s", "How long a destination took to answer.",
+            advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] });
+        _deadLetters = meter.CreateCounter<long>("outbox.dead_letters", "{delivery}", "Deliveries given up: refused, failed too often, or undelivered for too long.");
         meter.CreateObservableGauge("outbox.lag", Lags, "s", "Age of the oldest event that waits for this destination.");
         meter.CreateObservableGauge("outbox.pending", Pendings, "{delivery}", $"Deliveries that wait, counted up to {Backlog.CountedUpTo}.");
     }
@@ -49,6 +53,14 @@ internal sealed class OutboxMetrics
         var tags = new TagList { { "module", module }, { "destination", destination }, { "outcome", label } };
         _deliveries.Add(1, tags);
         _duration.Record(took.TotalSeconds, tags);
+    }
+
+    public void DeadLettered(string module, string destination, int deliveries)
+    {
+        if (deliveries > 0)
+        {
+            _deadLetters.Add(deliveries, Tags((module, destination)));
+        }
     }
 
     public void Report(string module, string destination, Backlog backlog) => _backlogs[(module, destination)] = backlog;

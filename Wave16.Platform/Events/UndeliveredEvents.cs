@@ -6,7 +6,7 @@ using Wave16.Platform.Store;
 namespace Wave16.Platform.Events;
 
 /// <summary>A destination that has been down for weeks must not keep every event since: what waited too long becomes a dead letter.</summary>
-internal sealed class UndeliveredEvents(ModuleDatabase database, RetentionPeriods periods, TimeProvider clock, ILogger<UndeliveredEvents> log)
+internal sealed class UndeliveredEvents(ModuleDatabase database, RetentionPeriods periods, OutboxMetrics metrics, TimeProvider clock, ILogger<UndeliveredEvents> log)
 {
     private readonly OutboxStore _store = new(database);
 
@@ -19,6 +19,7 @@ internal sealed class UndeliveredEvents(ModuleDatabase database, RetentionPeriod
         foreach (var (destination, deliveries) in expired.GroupBy(one => one.Destination, one => one, (destination, of) => (destination, of.ToList())))
         {
             await _store.SettleAsync(destination, deliveries.ConvertAll(one => Dead(one.Delivery, one.LastError, period)), now, cancellation);
+            metrics.DeadLettered(database.Module, destination, deliveries.Count);
             log.LogError("{Module} outbox to {Destination}: {Count} events were not delivered within {Days} days and are dead letters",
                 database.Module, destination, deliveries.Count, period.TotalDays);
         }

@@ -51,6 +51,7 @@ internal static class PlatformServices
             new UndeliveredEvents(
                 services.GetRequiredKeyedService<ModuleDatabase>(module.Name),
                 services.GetRequiredKeyedService<RetentionPeriods>(module.Name),
+                services.GetRequiredService<OutboxMetrics>(),
                 services.GetRequiredService<TimeProvider>(),
                 services.GetRequiredService<ILogger<UndeliveredEvents>>()),
             services.GetRequiredKeyedService<Partitions>(module.Name),

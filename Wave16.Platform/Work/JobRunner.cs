@@ -10,7 +10,7 @@ namespace Wave16.Platform.Work;
 
 /// <summary>Runs a module's jobs in this process: claims them, keeps their leases, ends them, and gives them back at a shutdown.</summary>
 internal sealed class JobRunner(
-    IServiceProvider services, ModuleDatabase database, JobStore store, JobLeases leases, JobBoard board, JobKinds kinds, DependencyHealth health, TimeProvider clock, ILogger<JobRunner> log)
+    IServiceProvider services, ModuleDatabase database, JobStore store, JobLeases leases, JobBoard board, JobKinds kinds, JobMetrics metrics, DependencyHealth health, TimeProvider clock, ILogger<JobRunner> log)
     : BackgroundService
 {
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);
@@ -125,17 +125,22 @@ internal sealed class JobRunner(
         var job = run.Job;
         using var activity = Source.StartActivity($"job {kind.Name}", ActivityKind.Consumer, job.TraceParent);
         activity?.SetTag("wave16.job.id", job.Id).SetTag("wave16.job.attempt", job.Attempt);
+        var (began, ended) = (clock.GetTimestamp(), "failed");
+        metrics.Began(database.Module, kind.Name);
         try
         {
             var outcome = await kind.Run(services, new JobContext(store, job), run.Token);
             await EndAsync(run, outcome);
+            ended = outcome is JobOutcome.Succeeded ? "succeeded" : "failed";
         }
         catch (JobLeaseLostException lost)
         {
+            ended = "interrupted";
             log.LogInformation("{Module}: {Reason}", database.Module, lost.Message);
         }
         catch (Exception cut) when (run.Token.IsCancellationRequested)
         {
+            ended = run.Why is Interruption.Cancelled ? "cancelled" : "interrupted";
             activity?.SetStatus(ActivityStatusCode.Error, run.Why.ToString());
             await EndInterruptedAsync(run, cut);
         }
@@ -146,6 +151,7 @@ internal sealed class JobRunner(
         }
         finally
         {
+            metrics.Ended(database.Module, kind.Name, ended, clock.GetElapsedTime(began));
             lock (_gate)
             {
                 _runs.RemoveAll(entry => entry.Run == run);

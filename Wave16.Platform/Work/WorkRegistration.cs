@@ -15,6 +15,7 @@ internal static class WorkRegistration
     {
         var name = module.Name;
         module.Services.AddProblemCodes(JobProblems.Failed, JobProblems.AttemptFailed);
+        module.Services.TryAddSingleton<JobMetrics>();
         module.Services.AddKeyedSingleton(name, (_, _) => new JobBoard());
         module.Services.AddKeyedSingleton(name, (services, _) => new JobStore(
             services.GetRequiredKeyedService<ModuleDatabase>(name),
@@ -37,6 +38,7 @@ internal static class WorkRegistration
                 new JobLeases(database, clock, runner),
                 services.GetRequiredKeyedService<JobBoard>(name),
                 module.JobKinds,
+                services.GetRequiredService<JobMetrics>(),
                 services.GetRequiredService<DependencyHealth>(),
                 clock,
                 services.GetRequiredService<ILogger<JobRunner>>());

@@ -22,7 +22,9 @@ internal sealed class VulnCenterMetrics
     {
         var meter = meters.Create("Wave16.VulnCenter");
         _observations = meter.CreateCounter<long>("imports.observations", "{observation}", "Raw results of imported reports, by outcome.");
-        _merges = meter.CreateHistogram<double>("imports.merge.duration", "s", "How long a report's merge held its service, waiting for it not included.");
+        _merges = meter.CreateHistogram(
+            "imports.merge.duration", "s", "How long a report's merge held its service, waiting for it not included.",
+            advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120] });
         _overMerged = meter.CreateCounter<long>("dedup.overmerged", "{key}", "Keys that took in results of different rules or many places; GET /findings/overmerged lists them.");
         _unjoined = meter.CreateCounter<long>("aliases.unjoined", "{edge}", "Edges of aliases that were kept and not joined, since the cluster would have been too large.");
         meter.CreateObservableGauge("findings.open", Open, "{finding}", "Findings that are open or triaged and not suppressed, by tenant, service, severity and status; of the services with the most, the rest together as other.");

@@ -87,8 +87,9 @@ public sealed class VulnCenterModule : IModule
         module.AddRetention("decision", "at", "Decisions", days: 400, PartitionSpan.Month);
         module.AddNeighbour<SafetyConsole>(SafetyConsole.Name);
         module.AddDestination<SafetyConsoleGates>();
-        module.Route(VulnCenterEvents.GateRaised, SafetyConsole.Name);
-        module.Route(VulnCenterEvents.GateWithdrawn, SafetyConsole.Name);
+        module.Route(VulnCenterEvents.GateRaised, SafetyConsole.Name, BusDestination.BusName);
+        module.Route(VulnCenterEvents.GateWithdrawn, SafetyConsole.Name, BusDestination.BusName);
+        module.Route(VulnCenterEvents.SlaBreached, BusDestination.BusName);
         AddArtifacts(services);
         AddReports(module);
         AddTickets(module);

@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using System.Text.Json;
 using System.Threading.Channels;
 using Microsoft.AspNetCore.Builder;
@@ -48,6 +49,24 @@ public sealed class DeadLetterTests(PostgresFixture postgres)
         Assert.Equal(0, (await service.Get("/events/sample/dead-letters", token)).Json.GetProperty("items").GetArrayLength());
         Assert.Equal(1, (await service.Get("/events/sample/dead-letters", await service.Token("tenant-b", Access.Scopes.DeadLettersRead))).Json.GetProperty("items").GetArrayLength());
         Assert.Equal(2L, await ScalarAsync(service, "select count(*) from platform.audit_leaf where action = 'dead-letter.replay' and tenant = 'tenant-a'"));
+    }
+
+    [Fact]
+    public async Task Each_delivery_that_is_given_up_is_counted()
+    {
+        await using var service = await StartAsync(new Hub { Accepts = false });
+        using var dead = new Measurements(service.App.Services.GetRequiredService<IMeterFactory>(), "outbox.dead_letters");
+
+        await RaiseAsync(service, "t", "c1", "c2", "c3");
+
+        for (var counted = 0; counted < 3;)
+        {
+            var (tags, deliveries) = await dead.NextAsync(Cancellation).Soon();
+            Assert.Equal("sample hub", tags);
+            counted += (int)deliveries;
+        }
+
+        Assert.Equal(3, await ScalarAsync(service, "select count(*) from platform.dead_letter"));
     }
 
     [Fact]

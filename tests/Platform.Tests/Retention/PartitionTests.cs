@@ -246,7 +246,7 @@ public sealed class PartitionTests(PostgresFixture postgres)
     }
 
     private UndeliveredEvents NewUndelivered(SampleHost sample) =>
-        new(sample.Database, sample.Get<RetentionPeriods>(), _clock, NullLogger<UndeliveredEvents>.Instance);
+        new(sample.Database, sample.Get<RetentionPeriods>(), new OutboxMetrics(sample.MeterFactory, _clock), _clock, NullLogger<UndeliveredEvents>.Instance);
 
     private static async Task AddEventAsync(SampleHost sample, string id, DateTimeOffset at, bool pending = false)
     {

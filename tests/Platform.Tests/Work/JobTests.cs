@@ -131,4 +131,39 @@ public sealed class JobTests(PostgresFixture postgres)
             await attempted.WaitAsync(Cancellation);
         }
     }
+
+    [Fact]
+    public async Task What_runs_and_how_each_attempt_ended_are_metrics()
+    {
+        var entered = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var goOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var sample = await CopyJobs.StartAsync(
+            postgres,
+            async (_, copy, _) =>
+            {
+                if (copy.Rows == 0)
+                {
+                    throw new InvalidOperationException("no rows");
+                }
+
+                entered.SetResult();
+                await goOn.Task;
+                return CopyJobs.Done(copy.Rows);
+            },
+            limits: new JobLimits(Concurrency: 1, Attempts: 1));
+        using var attempts = new Measurements(sample.MeterFactory, "jobs.duration");
+        using var running = new Measurements(sample.MeterFactory, "jobs.running");
+
+        await CopyJobs.EnqueueAsync(sample, rows: 1);
+        await entered.Task.WaitAsync(Cancellation);
+        running.Observe();
+        goOn.SetResult();
+
+        Assert.Equal(("sample copy", 1), await running.NextAsync(Cancellation));
+        Assert.Equal("sample copy succeeded", (await attempts.NextAsync(Cancellation)).Tags);
+        running.Observe();
+        Assert.Equal(("sample copy", 0), await running.NextAsync(Cancellation));
+        await CopyJobs.EnqueueAsync(sample, rows: 0);
+        Assert.Equal("sample copy failed", (await attempts.NextAsync(Cancellation)).Tags);
+    }
 }

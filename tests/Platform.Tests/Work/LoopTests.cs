@@ -25,7 +25,7 @@ public sealed class LoopTests(PostgresFixture postgres)
         using var logs = LoggerFactory.Create(builder => builder.AddProvider(failed));
         using var runner = new JobRunner(
             sample.Services, sample.Database, sample.Get<JobStore>(), new JobLeases(sample.Database, clock, "by hand"), sample.Get<JobBoard>(), kinds,
-            sample.Health, clock, logs.CreateLogger<JobRunner>());
+            new JobMetrics(sample.MeterFactory), sample.Health, clock, logs.CreateLogger<JobRunner>());
         var id = await CopyJobs.EnqueueAsync(sample, rows: 3);
 
         await runner.StartAsync(Cancellation);
