@@ -56,16 +56,22 @@ internal sealed class Backing
     }
 
     /// <summary>A module in Container Apps: it may send and receive messages but not change topics, and scales with its requests.</summary>
-    public IResourceBuilder<ProjectResource> Deploy(IResourceBuilder<ProjectResource> module, int maxReplicas) => module
-        .WithRoleAssignments(_serviceBus, ServiceBusBuiltInRole.AzureServiceBusDataSender, ServiceBusBuiltInRole.AzureServiceBusDataReceiver)
-        .PublishAsAzureContainerApp((_, app) =>
-        {
-            // The least number is the module's replicas; never zero, because timers must run.
-            app.Template.Scale.MaxReplicas = maxReplicas;
-            app.Template.Scale.Rules.Add(new ContainerAppScaleRule
+    public IResourceBuilder<ProjectResource> Deploy(IResourceBuilder<ProjectResource> module, int maxReplicas)
+    {
+        // The collector of infra/azure. When run here, Aspire's dashboard takes its place.
+        if (module.ApplicationBuilder.ExecutionContext.IsPublishMode)
+            module.WithEnvironment("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel-collector").WithEnvironment("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
+        return module
+            .WithRoleAssignments(_serviceBus, ServiceBusBuiltInRole.AzureServiceBusDataSender, ServiceBusBuiltInRole.AzureServiceBusDataReceiver)
+            .PublishAsAzureContainerApp((_, app) =>
             {
-                Name = "requests",
-                Http = new ContainerAppHttpScaleRule { Metadata = { ["concurrentRequests"] = "50" } },
+                // The least number is the module's replicas; never zero, because timers must run.
+                app.Template.Scale.MaxReplicas = maxReplicas;
+                app.Template.Scale.Rules.Add(new ContainerAppScaleRule
+                {
+                    Name = "requests",
+                    Http = new ContainerAppHttpScaleRule { Metadata = { ["concurrentRequests"] = "50" } },
+                });
             });
-        });
+    }
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using Azure.Core;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -34,6 +35,7 @@ public static class EventsRegistration
     {
         var name = module.Name;
         module.Services.AddMetrics();
+        module.Services.AddEntraIdentity();
         module.Services.TryAddSingleton<OutboxMetrics>();
         module.Services.TryAddSingleton(Transport);
         module.Services.AddSingleton(new EventModule(name));
@@ -65,7 +67,8 @@ public static class EventsRegistration
             new TransportMetrics(services.GetRequiredService<IMeterFactory>()),
             services.GetRequiredService<DependencyHealth>(),
             services.GetRequiredService<TimeProvider>(),
-            services.GetRequiredService<ILogger<AmqpTransport>>());
+            services.GetRequiredService<ILogger<AmqpTransport>>(),
+            services.GetRequiredService<TokenCredential>);
     }
 
     private static OutboxDispatcher Dispatcher(IServiceProvider services, string module, EventRoutes routes)

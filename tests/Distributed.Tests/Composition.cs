@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
+using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.Logging;
@@ -30,6 +31,11 @@ internal sealed class Composition : IAsyncDisposable
     public PostgresServer Postgres { get; private set; } = null!;
 
     public RedisServer Redis { get; private set; } = null!;
+
+    public RabbitMqServer Broker { get; private set; } = null!;
+
+    /// <summary>As the manifest gives it to the modules.</summary>
+    public string BrokerConnection { get; private set; } = "";
 
     public Authority Authority { get; private set; } = null!;
 
@@ -152,11 +158,36 @@ internal sealed class Composition : IAsyncDisposable
                 _ports[container] = Redis.Port;
                 break;
             case var image when image.Contains("/rabbitmq:", StringComparison.Ordinal):
-                _ports[container] = 5672;
+                Broker = Started(await RabbitMqServer.StartAsync(Definitions(environment["RABBITMQ_DEFAULT_USER"], environment["RABBITMQ_DEFAULT_PASS"]), cancellation));
+                _ports[container] = Broker.Port;
+                BrokerConnection = _manifest.Resolve($"{{{container}.connectionString}}", new Values(this, "the tests", []));
                 break;
             default:
                 throw new InvalidOperationException($"There is no local server for {container}.");
         }
+    }
+
+    /// <summary>What infra provisions, a subscription of the tests' own, and the user that the container would make.</summary>
+    private static string Definitions(string user, string password)
+    {
+        var file = Path.Combine(Checkout.Root, "infra", "broker", "rabbitmq", "definitions.json");
+        var definitions = JsonNode.Parse(File.ReadAllText(file))?.AsObject() ?? throw new InvalidOperationException($"{file} is empty.");
+        var watched = JsonNode.Parse(Watch.Topology.ToRabbitMqDefinitions("/"))?.AsObject() ?? [];
+        foreach (var kind in (string[])["queues", "bindings", "exchanges"])
+        {
+            var known = definitions[kind]?.AsArray() ?? [];
+            foreach (var one in watched[kind]?.AsArray().ToList() ?? [])
+            {
+                if (!known.Any(other => JsonNode.DeepEquals(other, one)))
+                {
+                    known.Add(one?.DeepClone());
+                }
+            }
+        }
+
+        definitions["users"] = new JsonArray(new JsonObject { ["name"] = user, ["password"] = password, ["tags"] = "" });
+        definitions["permissions"] = new JsonArray(new JsonObject { ["user"] = user, ["vhost"] = "/", ["configure"] = "^$", ["write"] = ".*", ["read"] = ".*" });
+        return definitions.ToJsonString();
     }
 
     private async Task CreateOwnerAsync(string user, string password, CancellationToken cancellation)

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net;
+using Wave16.VulnCenter.Contracts;
 
 namespace Wave16.Distributed.Tests;
 
@@ -125,6 +126,44 @@ public sealed class ScenarioTests
         await IsBackAsync(workload);
         await workload.StopAsync();
         await workload.VerifyAsync(Cancellation);
+    }
+
+    [Fact]
+    public async Task The_broker_away_for_twenty_seconds_delays_events_and_loses_none()
+    {
+        await using var composition = await Composition.StartAsync(replicas: 2, Cancellation);
+        await using var watch = await Watch.StartAsync(composition, Cancellation);
+        using var workload = new Workload(composition, tries: 2);
+        await workload.PrepareAsync(Cancellation);
+        workload.Start(teams: 6);
+        await workload.RateAsync(TimeSpan.FromSeconds(3), Cancellation);
+
+        await composition.Broker.StopAsync();
+        var without = await workload.RateAsync(TimeSpan.FromSeconds(20), Cancellation);
+        await composition.Broker.StartAsync(Cancellation);
+        await workload.StopAsync();
+
+        Assert.True(without > 0, "Events wait in the outbox: work goes on without a broker.");
+        await workload.VerifyAsync(Cancellation);
+        await watch.HasAsync(VulnCenterEvents.GateRaised, workload.Subjects, Cancellation);
+    }
+
+    [Fact]
+    public async Task A_critical_finding_stands_at_the_gate_is_heard_of_by_other_modules_gets_its_ticket_and_leaves_when_it_is_fixed()
+    {
+        await using var composition = await Composition.StartAsync(replicas: 2, Cancellation);
+        await using var watch = await Watch.StartAsync(composition, Cancellation);
+        using var workload = new Workload(composition, tries: 2);
+
+        var finding = await workload.FileAsync("shop-api", "critical");
+        await watch.HasAsync(VulnCenterEvents.GateRaised, [finding], Cancellation);
+        await workload.TicketAsync(finding);
+        await workload.MoveAsync(finding, "triaged");
+        await workload.MoveAsync(finding, "fixed");
+        await watch.HasAsync(VulnCenterEvents.GateWithdrawn, [finding], Cancellation);
+
+        await workload.VerifyAsync(Cancellation);
+        Assert.All(watch.Events, heard => Assert.Equal(("acme", "vuln-center"), (heard.TenantId, heard.Source)));
     }
 
     /// <summary>Within half a minute somebody is served.</summary>

@@ -22,11 +22,12 @@ internal sealed class Workload : IDisposable
     private readonly Composition _composition;
     private readonly Client _client;
     private readonly int _tries;
-    private readonly ConcurrentDictionary<string, string> _findings = new(StringComparer.Ordinal); // path → status, as acknowledged
+    private readonly ConcurrentDictionary<string, string> _findings = new(StringComparer.Ordinal); // id → status, as acknowledged
     private readonly ConcurrentDictionary<string, string> _tickets = new(StringComparer.Ordinal); // finding → ticket
     private readonly ConcurrentBag<string> _refused = [];
     private readonly CancellationTokenSource _stopping = new();
     private long _acknowledged;
+    private long _filed;
     private Task _running = Task.CompletedTask;
 
     /// <param name="composition">What is worked with.</param>
@@ -42,6 +43,9 @@ internal sealed class Workload : IDisposable
     public long Acknowledged => Interlocked.Read(ref _acknowledged);
 
     public int Findings => _findings.Count;
+
+    /// <summary>The findings' ids, as events name them.</summary>
+    public IReadOnlyCollection<string> Subjects => [.. _findings.Keys];
 
     /// <summary>What was answered otherwise, or not at all.</summary>
     public IReadOnlyCollection<string> Refused => _refused;
@@ -66,6 +70,42 @@ internal sealed class Workload : IDisposable
         await _running;
     }
 
+    /// <returns>The finding's id; empty when it was refused.</returns>
+    public async Task<string> FileAsync(string service, string severity)
+    {
+        var number = Interlocked.Increment(ref _filed);
+        var import = await SendAsync(HttpMethod.Post, $"/findings?service={service}&wait=30", new
+        {
+            schemaVersion = "1",
+            source = "red-team",
+            findings = new[] { new { rule = $"T-{number}", title = $"Order ids can be guessed, {number}", kind = "config", severity, resource = "orders" } },
+        });
+        if (import is not { } made)
+        {
+            return "";
+        }
+
+        var finding = made.GetProperty("result").GetProperty("items")[0].GetProperty("finding").GetString() ?? "";
+        _findings[finding] = Steps[0];
+        return finding;
+    }
+
+    public async Task MoveAsync(string finding, string status)
+    {
+        if (await SendAsync(HttpMethod.Post, $"/findings/{finding}/status", new { status, reason = "at work" }) is not null)
+        {
+            _findings[finding] = status;
+        }
+    }
+
+    public async Task TicketAsync(string finding)
+    {
+        if (await SendAsync(HttpMethod.Post, $"/findings/{finding}/tickets", new { connector = "jira" }) is { } ticket)
+        {
+            _tickets[finding] = ticket.GetProperty("id").GetString() ?? "";
+        }
+    }
+
     /// <summary>Requests a second over the next <paramref name="time"/>.</summary>
     public async Task<double> RateAsync(TimeSpan time, CancellationToken cancellation)
     {
@@ -86,13 +126,13 @@ internal sealed class Workload : IDisposable
         await DrainedAsync(cancellation);
 
         var gates = new HashSet<string>(StringComparer.Ordinal);
-        foreach (var (path, status) in _findings)
+        foreach (var (finding, status) in _findings)
         {
-            var detail = await _client.GetAsync(path, cancellation);
+            var detail = await _client.GetAsync($"/findings/{finding}", cancellation);
             Assert.Equal(status, detail.GetProperty("finding").GetProperty("status").GetString());
             if (status != "fixed")
             {
-                gates.Add(path["/findings/".Length..]);
+                gates.Add(finding);
             }
         }
 
@@ -160,30 +200,19 @@ internal sealed class Workload : IDisposable
     {
         for (var number = 1; !stopping.IsCancellationRequested; number++)
         {
-            var import = await SendAsync(HttpMethod.Post, $"/findings?service=team-{team}&wait=30", new
-            {
-                schemaVersion = "1",
-                source = "red-team",
-                findings = new[] { new { rule = $"T{team}-{number}", title = $"Order ids can be guessed, {number}", kind = "config", severity = "critical", resource = "orders" } },
-            });
-            if (import is not { } made)
+            if (await FileAsync($"team-{team}", "critical") is not { Length: > 0 } finding)
             {
                 continue;
             }
 
-            var path = $"/findings/{made.GetProperty("result").GetProperty("items")[0].GetProperty("finding").GetString()}";
-            _findings[path] = Steps[0];
             foreach (var step in Steps.Skip(1).Take(number % Steps.Length))
             {
-                if (await SendAsync(HttpMethod.Post, $"{path}/status", new { status = step, reason = "at work" }) is not null)
-                {
-                    _findings[path] = step;
-                }
+                await MoveAsync(finding, step);
             }
 
-            if (number % 4 == 0 && await SendAsync(HttpMethod.Post, $"{path}/tickets", new { connector = "jira" }) is { } ticket)
+            if (number % 4 == 0)
             {
-                _tickets[path] = ticket.GetProperty("id").GetString() ?? "";
+                await TicketAsync(finding);
             }
         }
     }

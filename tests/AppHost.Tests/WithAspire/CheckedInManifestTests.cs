@@ -73,14 +73,14 @@ public sealed class CheckedInManifestTests(PublishedManifest published) : IClass
 
     /// <summary>
     /// All variables but what Aspire adds of its own for each connection string, in its own spelling (<c>REDIS_HOST</c> for
-    /// <c>ConnectionStrings__redis</c>), and what only Azure has (<c>AZURE_CLIENT_ID</c>). No module reads either.
+    /// <c>ConnectionStrings__redis</c>), which no module reads, and what only Azure has: <c>AZURE_CLIENT_ID</c>, and the collector.
     /// </summary>
     private static Dictionary<string, string> WhatAModuleReads(JsonElement project)
     {
         var all = project.GetProperty("env").EnumerateObject().ToDictionary(variable => variable.Name, variable => variable.Value.GetString() ?? "", StringComparer.Ordinal);
         var own = all.Keys.Where(name => name.StartsWith("ConnectionStrings__", StringComparison.Ordinal))
             .Select(name => name["ConnectionStrings__".Length..].Replace('-', '_').ToUpperInvariant() + "_").ToHashSet(StringComparer.Ordinal);
-        return all.Where(variable => !variable.Key.StartsWith("AZURE_", StringComparison.Ordinal) && !own.Any(prefix => variable.Key.StartsWith(prefix, StringComparison.Ordinal)))
+        return all.Where(variable => !variable.Key.StartsWith("AZURE_", StringComparison.Ordinal) && !variable.Key.StartsWith("OTEL_EXPORTER_OTLP_", StringComparison.Ordinal) && !own.Any(prefix => variable.Key.StartsWith(prefix, StringComparison.Ordinal)))
             .OrderBy(variable => variable.Key, StringComparer.Ordinal).ToDictionary(StringComparer.Ordinal);
     }
 
