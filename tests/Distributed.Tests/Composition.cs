@@ -43,9 +43,13 @@ internal sealed class Composition : IAsyncDisposable
     public HttpClient Outside { get; } = new();
 
     /// <param name="replicas">Of each module.</param>
-    public static async Task<Composition> StartAsync(int replicas, CancellationToken cancellation)
+    /// <param name="cancellation">Ends the start.</param>
+    /// <param name="previous">Starts what that release had instead of what was built with the tests.</param>
+    public static async Task<Composition> StartAsync(int replicas, CancellationToken cancellation, PreviousRelease? previous = null)
     {
-        var composition = new Composition(Manifest.Read(Path.Combine(Checkout.Root, "infra", "aspire-manifest.json")));
+        Assert.SkipWhen(RabbitMqServer.IsMissing, RabbitMqServer.MissingBecause ?? "");
+        Assert.SkipWhen(RedisServer.IsMissing, "There is no redis-server here: apt-get install --no-install-recommends redis-server");
+        var composition = new Composition(ReadManifest());
         try
         {
             await composition.StartSurroundingsAsync(cancellation);
@@ -56,7 +60,7 @@ internal sealed class Composition : IAsyncDisposable
 
             foreach (var project in composition._manifest.Projects)
             {
-                composition._replicas.Add(project, [.. Enumerable.Range(1, replicas).Select(number => composition.NewReplica(project, number))]);
+                composition._replicas.Add(project, [.. Enumerable.Range(1, replicas).Select(number => composition.NewReplica(project, number, previous))]);
             }
 
             composition.All.ForEach(replica => replica.Start());
@@ -69,6 +73,8 @@ internal sealed class Composition : IAsyncDisposable
             throw;
         }
     }
+
+    public static Manifest ReadManifest() => Manifest.Read(Path.Combine(Checkout.Root, "infra", "aspire-manifest.json"));
 
     /// <summary>Every process of ours.</summary>
     public List<Replica> All => [.. _replicas.Values.SelectMany(replicas => replicas)];
@@ -198,14 +204,19 @@ internal sealed class Composition : IAsyncDisposable
         await create.ExecuteNonQueryAsync(cancellation);
     }
 
-    private Replica NewReplica(string project, int number)
+    private Replica NewReplica(string project, int number, PreviousRelease? previous)
     {
         var values = new Values(this, project, []);
         var environment = _manifest.Environment(project, values);
         var file = _manifest.ProjectFile(project);
+        return new Replica($"{project} {number}", previous?.ProgramOf(file), ProgramOf(file), environment, new Uri($"http://127.0.0.1:{environment["HTTP_PORTS"]}"));
+    }
+
+    // What was built with the tests, in the same configuration.
+    private static string ProgramOf(string projectFile)
+    {
         var built = new DirectoryInfo(AppContext.BaseDirectory); // …/bin/<configuration>/<framework>/
-        var program = Path.Combine(Path.GetDirectoryName(file) ?? "", "bin", built.Parent?.Name ?? "", built.Name, Path.ChangeExtension(Path.GetFileName(file), ".dll"));
-        return new Replica($"{project} {number}", program, environment, new Uri($"http://127.0.0.1:{environment["HTTP_PORTS"]}"));
+        return Path.Combine(Path.GetDirectoryName(projectFile) ?? "", "bin", built.Parent?.Name ?? "", built.Name, Path.ChangeExtension(Path.GetFileName(projectFile), ".dll"));
     }
 
     private T Started<T>(T server)

@@ -9,6 +9,8 @@ internal sealed partial class Replica : IAsyncDisposable
 {
     private const int MaxLines = 2_000;
     private readonly ProcessStartInfo _start;
+    private readonly string _previous;
+    private readonly string _program;
     private readonly HttpClient _probe;
     private readonly Queue<string> _output = [];
     private readonly TaskCompletionSource _startedAgain = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -16,10 +18,11 @@ internal sealed partial class Replica : IAsyncDisposable
     private Process? _process;
 
     /// <param name="name">For messages: the module and which of its replicas.</param>
-    /// <param name="program">The assembly.</param>
+    /// <param name="previous">The assembly it begins with; null for <paramref name="program"/>.</param>
+    /// <param name="program">The assembly as built with the tests.</param>
     /// <param name="environment">All of it, but for what finds the runtime.</param>
     /// <param name="address">Where it will listen.</param>
-    public Replica(string name, string program, IReadOnlyDictionary<string, string> environment, Uri address)
+    public Replica(string name, string? previous, string program, IReadOnlyDictionary<string, string> environment, Uri address)
     {
         Name = name;
         Address = address;
@@ -31,7 +34,8 @@ internal sealed partial class Replica : IAsyncDisposable
             RedirectStandardError = true,
             WorkingDirectory = Path.GetDirectoryName(program) ?? "",
         };
-        _start.ArgumentList.Add(program);
+        (_previous, _program) = (previous ?? program, program);
+        _start.ArgumentList.Add(previous ?? program);
         foreach (var inherited in _start.Environment.Keys.Except(["PATH", "HOME", "DOTNET_ROOT", "TMPDIR", "LANG"]).ToList())
         {
             _start.Environment.Remove(inherited);
@@ -80,6 +84,12 @@ internal sealed partial class Replica : IAsyncDisposable
             };
         }
     }
+
+    /// <summary>The next start is of what was built with the tests.</summary>
+    public void Upgrade() => _start.ArgumentList[0] = _program;
+
+    /// <summary>The next start is of what it began with.</summary>
+    public void RollBack() => _start.ArgumentList[0] = _previous;
 
     public void Start()
     {

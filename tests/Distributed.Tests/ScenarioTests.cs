@@ -166,6 +166,42 @@ public sealed class ScenarioTests
         Assert.All(watch.Events, heard => Assert.Equal(("acme", "vuln-center"), (heard.TenantId, heard.Source)));
     }
 
+    [Fact]
+    public async Task The_release_before_and_this_one_serve_side_by_side_forward_and_back_without_a_failed_request()
+    {
+        var manifest = Composition.ReadManifest();
+        var previous = await PreviousRelease.BuildAsync(manifest.Projects.Select(manifest.ProjectFile), Cancellation);
+        if (previous is null)
+        {
+            TestContext.Current.AddWarning("This clone has no history: the release before is played by this one.");
+        }
+
+        await using var composition = await Composition.StartAsync(replicas: 2, Cancellation, previous);
+        using var workload = new Workload(composition, tries: 2);
+        await workload.PrepareAsync(Cancellation);
+        workload.Start(teams: 6);
+        await workload.RateAsync(TimeSpan.FromSeconds(3), Cancellation);
+
+        foreach (var replica in composition.All)
+        {
+            await ReplaceAsync(replica, replica.Upgrade);
+            await ReplaceAsync(replica, replica.RollBack);
+            await ReplaceAsync(replica, replica.Upgrade);
+        }
+
+        await workload.StopAsync();
+        await workload.VerifyAsync(Cancellation);
+
+        async Task ReplaceAsync(Replica replica, Action become)
+        {
+            Assert.Equal(0, await replica.TerminateAsync(Cancellation));
+            become();
+            replica.Start();
+            await replica.WhenReadyAsync(Cancellation);
+            Assert.True(await workload.RateAsync(TimeSpan.FromSeconds(3), Cancellation) > 0, "Nobody was served by the two together.");
+        }
+    }
+
     /// <summary>Within half a minute somebody is served.</summary>
     private static async Task IsBackAsync(Workload workload)
     {

@@ -31,6 +31,9 @@ public sealed class RedisServer : IAsyncDisposable
     public static string? Program => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
         .Select(folder => Path.Combine(folder, "redis-server")).FirstOrDefault(File.Exists);
 
+    /// <summary>Whether a test that needs it is to be skipped; in CI it is not, and fails.</summary>
+    public static bool IsMissing => Program is null && Environment.GetEnvironmentVariable("CI") is not "true";
+
     /// <exception cref="InvalidOperationException">The machine has no <c>redis-server</c>, or it does not start.</exception>
     public static async Task<RedisServer> StartAsync(string password, CancellationToken cancellation)
     {

@@ -22,7 +22,7 @@ internal static class Starts
     public static IEnumerable<TheoryDataRow<Start>> Possible()
     {
         if (!AreForAzure)
-            yield return new TheoryDataRow<Start>(Start.OnGivenServers) { Skip = RedisServer.Program is null ? "redis-server is not on PATH." : null };
+            yield return new TheoryDataRow<Start>(Start.OnGivenServers) { Skip = RedisServer.IsMissing ? "redis-server is not on PATH." : null };
         if (Answers("docker") || Answers("podman"))
             yield return new TheoryDataRow<Start>(Start.OnContainers);
         else if (AreForAzure)

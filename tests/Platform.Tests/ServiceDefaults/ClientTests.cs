@@ -102,7 +102,7 @@ public sealed class ClientTests(PostgresFixture postgres)
     [Fact]
     public async Task Redis_takes_the_token_and_an_open_connection_is_given_the_next_one_before_it_ends()
     {
-        Assert.SkipWhen(RedisServer.Program is null, "There is no redis-server on this machine.");
+        Assert.SkipWhen(RedisServer.IsMissing, "There is no redis-server here.");
         await using var server = await RedisServer.StartAsync("owner", Cancellation);
         await using var owner = await ConnectionMultiplexer.ConnectAsync(server.ConnectionString + ",allowAdmin=true");
         var clock = new FakeTimeProvider(new DateTimeOffset(2026, 3, 1, 12, 0, 0, TimeSpan.Zero));
@@ -139,7 +139,7 @@ public sealed class ClientTests(PostgresFixture postgres)
     [Fact]
     public async Task A_Redis_that_goes_away_is_reported_and_comes_back_by_itself()
     {
-        Assert.SkipWhen(RedisServer.Program is null, "There is no redis-server on this machine.");
+        Assert.SkipWhen(RedisServer.IsMissing, "There is no redis-server here.");
         await using var server = await RedisServer.StartAsync("p@ss/word%1", Cancellation);
         var builder = Host.CreateApplicationBuilder();
         builder.Logging.ClearProviders();
