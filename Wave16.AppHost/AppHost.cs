@@ -13,7 +13,7 @@ var vulnCenterCluster = builder.AddOrleans("vuln-center-cluster")
     .WithClusterId("vuln-center")
     .WithClustering(new RedisMembership(backing.Redis));
 backing.AddTopic("vuln-center");
-builder.AddProject<Projects.Wave16_VulnCenter>("vuln-center", launchProfileName: null)
+var vulnCenter = builder.AddProject<Projects.Wave16_VulnCenter>("vuln-center", launchProfileName: null)
     .WithHttp()
     .WithExternalHttpEndpoints()
     .WithReplicas(2)
@@ -23,7 +23,10 @@ builder.AddProject<Projects.Wave16_VulnCenter>("vuln-center", launchProfileName:
     .WithAuthority()
     .WithKey("Audit__SigningKey", "vuln-center-audit-key")
     .WithKey("VulnCenter__SecretKey", "vuln-center-secret-key")
+    .WithKey("VulnCenter__TicketWebhookSecret", "vuln-center-ticket-webhook-secret")
     .WithNeighbours(neighbours, "safety-console", "integration-hub", "program-graph", "control-plane", "audit-trail")
     .DeployedOn(backing, maxReplicas: 10);
+// Its own address, for links in gates and tickets.
+vulnCenter.WithEnvironment("VulnCenter__PublicUrl", vulnCenter.GetEndpoint("http"));
 
 builder.Build().Run();

@@ -67,6 +67,8 @@ internal sealed class Backing
             {
                 // The least number is the module's replicas; never zero, because timers must run.
                 app.Template.Scale.MaxReplicas = maxReplicas;
+                // A host that is told to stop takes up to half of it to finish requests and hand over its grains.
+                app.Template.TerminationGracePeriodSeconds = 60;
                 app.Template.Scale.Rules.Add(new ContainerAppScaleRule
                 {
                     Name = "requests",

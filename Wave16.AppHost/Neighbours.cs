@@ -1,8 +1,8 @@
 namespace Wave16.AppHost;
 
 /// <summary>
-/// The systems around Wave 16, by name: here one project of stand-ins, when published external services whose address is a
-/// parameter <c>{name}-url</c>. Either way a module finds them under <c>Neighbours:{name}:Url</c>.
+/// The systems around Wave 16, by name: here one project of stand-ins, when published external services whose address and token
+/// are the parameters <c>{name}-url</c> and <c>{name}-token</c>. Either way a module finds them under <c>Neighbours:{name}:Url</c>.
 /// </summary>
 internal sealed class Neighbours(IDistributedApplicationBuilder builder, IResourceBuilder<ProjectResource>? standIns)
 {
@@ -20,7 +20,7 @@ internal sealed class Neighbours(IDistributedApplicationBuilder builder, IResour
         foreach (var name in names)
         {
             if (standIns is null)
-                module.WithEnvironment($"Neighbours__{name}__Url", External(name));
+                module.WithEnvironment($"Neighbours__{name}__Url", External(name)).WithPublished($"Neighbours__{name}__Token", $"{name}-token", secret: true);
             else
                 module.WithEnvironment($"Neighbours__{name}__Url", $"https+http://{standIns.Resource.Name}/{name}/");
         }

@@ -25,11 +25,16 @@ internal static class Membership
 
         builder.AddRedis(redis);
         var services = builder.Services;
-        var (at, silo) = services.Index().Single(service => service.Item.ServiceType == typeof(IHostedService) && service.Item.ImplementationType?.Name == "SiloHostedService");
+        var (at, silo) = services.Index().FirstOrDefault(service => service.Item.ServiceType == typeof(IHostedService) && service.Item.ImplementationType?.Name == "SiloHostedService");
+        if (silo?.ImplementationType is not { } type)
+        {
+            throw new InvalidOperationException("Orleans registers no SiloHostedService any more: see how this version starts its silo, and start that when the schema is up.");
+        }
+
         services.AddSingleton(provider => new SiloStart(
-            () => (IHostedService)ActivatorUtilities.CreateInstance(provider, silo.ImplementationType ?? typeof(IHostedService)),
+            () => (IHostedService)ActivatorUtilities.CreateInstance(provider, type),
             () => provider.GetRequiredService<HostedModules>().Modules.Select(module => provider.GetRequiredKeyedService<ModuleDatabase>(module.Name)),
-            provider.GetRequiredKeyedService<IConnectionMultiplexer>(redis),
+            () => provider.GetRequiredKeyedService<IConnectionMultiplexer>(redis),
             provider.GetRequiredService<IHostApplicationLifetime>(),
             provider.GetRequiredService<TimeProvider>(),
             provider.GetRequiredService<ILogger<SiloStart>>()));
@@ -44,7 +49,7 @@ internal static class Membership
 /// Meanwhile the process answers, and says what it waits for.
 /// </summary>
 internal sealed class SiloStart(
-    Func<IHostedService> silo, Func<IEnumerable<ModuleDatabase>> databases, IConnectionMultiplexer redis,
+    Func<IHostedService> silo, Func<IEnumerable<ModuleDatabase>> databases, Func<IConnectionMultiplexer> redis,
     IHostApplicationLifetime host, TimeProvider clock, ILogger<SiloStart> log)
     : BackgroundService
 {
@@ -70,7 +75,7 @@ internal sealed class SiloStart(
 
         // A silo that cannot write its farewell into the table tries for a minute, while nobody is served here. It is left running
         // and ends with the process; the others find out by themselves, and grains keep nothing that is not saved.
-        if (IsLost || !redis.IsConnected)
+        if (IsLost || !redis().IsConnected)
         {
             WasLeft = true;
             return;
@@ -107,7 +112,7 @@ internal sealed class SiloStart(
         {
             try
             {
-                await redis.GetDatabase().PingAsync().WaitAsync(cancellation);
+                await redis().GetDatabase().PingAsync().WaitAsync(cancellation);
                 return;
             }
             catch (Exception away) when (away is RedisException or TimeoutException)

@@ -39,6 +39,7 @@ public static class ModuleHost
         await app.WaitForShutdownAsync(CancellationToken.None);
         if (app.Services.GetService<SiloStart>() is { WasLeft: true })
         {
+            app.Services.FlushTelemetry();
             Environment.Exit(Environment.ExitCode);
         }
 

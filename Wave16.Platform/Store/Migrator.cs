@@ -20,19 +20,19 @@ public sealed class Migrator
     private readonly ModuleDatabase _database;
     private readonly Assembly _scripts;
     private readonly ILogger<Migrator> _log;
-    private readonly Func<NpgsqlDataSource> _server;
+    private readonly Func<string, NpgsqlDataSource> _connections;
     private readonly Partitions? _partitions;
 
     /// <param name="database">The module's.</param>
-    /// <param name="server">The database <c>postgres</c> of the same server, to create the module's from where it is missing.</param>
+    /// <param name="connections">Unpooled ones to a database of the same server: the module's, and <c>postgres</c> to create it from.</param>
     /// <param name="scripts">Where the module's are embedded.</param>
     /// <param name="log">Says what was applied.</param>
     /// <param name="partitions">Made before the module is ready.</param>
-    internal Migrator(ModuleDatabase database, Func<NpgsqlDataSource> server, Assembly scripts, ILogger<Migrator> log, Partitions? partitions = null)
+    internal Migrator(ModuleDatabase database, Func<string, NpgsqlDataSource> connections, Assembly scripts, ILogger<Migrator> log, Partitions? partitions = null)
     {
         _partitions = partitions;
         _database = database;
-        _server = server;
+        _connections = connections;
         _scripts = scripts;
         _log = log;
     }
@@ -93,9 +93,8 @@ public sealed class Migrator
 
     private async Task CreateDatabaseAsync(CancellationToken cancellation)
     {
-        var name = new NpgsqlConnectionStringBuilder(_database.DataSource.ConnectionString).Database
-            ?? throw new InvalidOperationException($"The connection string of {_database.Module} names no database.");
-        await using var connections = _server();
+        var name = DatabaseName();
+        await using var connections = _connections("postgres");
         await using var server = await connections.OpenConnectionAsync(cancellation);
         await using var create = new NpgsqlCommand($"create database \"{name.Replace("\"", "\"\"", StringComparison.Ordinal)}\"", server);
         try
@@ -111,7 +110,8 @@ public sealed class Migrator
 
     private async Task ApplyAsync(NpgsqlConnection lockConnection, Assembly assembly, string prefix, string journal, CancellationToken cancellation)
     {
-        foreach (var script in Engine(Scripts(assembly, prefix), journal).GetScriptsToExecute())
+        await using var connections = _connections(DatabaseName());
+        foreach (var script in Engine(connections, Scripts(assembly, prefix), journal).GetScriptsToExecute())
         {
             // A script runs to its end, whatever happens meanwhile; the next one only if we may still go on.
             cancellation.ThrowIfCancellationRequested();
@@ -120,14 +120,17 @@ public sealed class Migrator
                 await held.ExecuteScalarAsync(cancellation);
             }
 
-            Apply(Engine([script], journal));
+            Apply(Engine(connections, [script], journal));
         }
     }
 
+    private string DatabaseName() => new NpgsqlConnectionStringBuilder(_database.DataSource.ConnectionString).Database
+        ?? throw new InvalidOperationException($"The connection string of {_database.Module} names no database.");
+
     // Script names are the resources' logical names, so that a namespace renamed later re-runs nothing.
-    private UpgradeEngine Engine(IEnumerable<SqlScript> scripts, string journal) =>
+    private static UpgradeEngine Engine(NpgsqlDataSource connections, IEnumerable<SqlScript> scripts, string journal) =>
         DeployChanges.To
-            .PostgresqlDatabase(new PostgresqlConnectionManager(_database.Unpooled))
+            .PostgresqlDatabase(new PostgresqlConnectionManager(connections))
             .WithScripts(scripts)
             .JournalToPostgresqlTable("platform", $"schema_version_{journal.Replace('-', '_')}")
             .WithTransactionPerScript()

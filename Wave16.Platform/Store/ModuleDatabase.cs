@@ -59,8 +59,6 @@ public sealed class ModuleDatabase : IAsyncDisposable
         }
     }
 
-    internal NpgsqlDataSource Unpooled => _locks;
-
     public ValueTask<NpgsqlConnection> OpenAsync(CancellationToken cancellation) => DataSource.OpenConnectionAsync(cancellation);
 
     /// <summary>A connection outside the pool, for a session-level advisory lock; closing it releases the lock.</summary>

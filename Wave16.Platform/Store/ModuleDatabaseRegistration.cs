@@ -28,7 +28,7 @@ internal static class ModuleDatabaseRegistration
         module.Services.AddKeyedSingleton(name, (services, _) => new ModuleDatabase(
             name,
             services.GetRequiredKeyedService<NpgsqlDataSource>($"{name}-db"),
-            Unpooled(services, ConnectionString(configuration, name), name))
+            Unpooled(services, ConnectionString(configuration, name), $"{name} lock"))
         {
             Opening = services.GetService<SiloStart>()?.Started ?? Task.CompletedTask,
         });
@@ -38,20 +38,20 @@ internal static class ModuleDatabaseRegistration
             services.GetRequiredService<ILogger<ModuleLocks>>()));
         module.Services.AddKeyedSingleton(name, (services, _) => new Migrator(
             services.GetRequiredKeyedService<ModuleDatabase>(name),
-            () => Unpooled(services, new NpgsqlConnectionStringBuilder(ConnectionString(configuration, name)) { Database = "postgres" }.ConnectionString, name),
+            database => Unpooled(services, new NpgsqlConnectionStringBuilder(ConnectionString(configuration, name)) { Database = database }.ConnectionString, $"{name} migration"),
             scripts,
             services.GetRequiredService<ILogger<Migrator>>(),
             services.GetRequiredKeyedService<Partitions>(name)));
     }
 
     // For what a session holds: locks, and migrations.
-    private static NpgsqlDataSource Unpooled(IServiceProvider services, string connectionString, string name)
+    private static NpgsqlDataSource Unpooled(IServiceProvider services, string connectionString, string purpose)
     {
         var connections = new NpgsqlDataSourceBuilder(connectionString);
         connections.UseEntraIdentity(services.GetRequiredService<TokenCredential>);
         var to = connections.ConnectionStringBuilder;
         to.Pooling = false;
-        to.ApplicationName = name + " lock";
+        to.ApplicationName = purpose;
         to.KeepAlive = 10;
         to.Timeout = 5;
         return connections.Build();

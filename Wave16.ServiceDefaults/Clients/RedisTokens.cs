@@ -6,7 +6,7 @@ using StackExchange.Redis.Configuration;
 namespace Wave16.ServiceDefaults;
 
 /// <summary>
-/// Entra ID tokens as the password of Azure's Redis, which closes a connection when the token it was opened with ends: every
+/// Entra ID tokens as the password of Azure's Redis, which closes a connection when the token it was opened with ends: an open
 /// connection is authenticated anew with each new token. Azure Managed Redis, "Use Microsoft Entra for cache authentication".
 /// </summary>
 internal sealed class RedisTokens : AzureManagedRedisOptionsProvider, IDisposable
@@ -61,7 +61,13 @@ internal sealed class RedisTokens : AzureManagedRedisOptionsProvider, IDisposabl
 
     private async Task RenewAsync(ConnectionMultiplexer multiplexer, CancellationToken cancellation)
     {
-        var wait = Wait(Current());
+        var wait = TimeSpan.Zero; // For as long as the token lasts that the connection was opened with.
+        lock (_gate)
+        {
+            if (_token is { } first)
+                wait = Wait(first);
+        }
+
         while (true)
         {
             await Task.Delay(wait, _clock, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -79,8 +85,9 @@ internal sealed class RedisTokens : AzureManagedRedisOptionsProvider, IDisposabl
                     await server.ExecuteAsync("AUTH", EntraIdentity.ObjectIdOf(token.Token), token.Token);
                 wait = Wait(token);
             }
-            catch (Exception failure) when (failure is Azure.Identity.AuthenticationFailedException or RedisException or TimeoutException)
+            catch (Exception) when (!cancellation.IsCancellationRequested)
             {
+                // Whoever issues tokens, or Redis, is away: the connection's own state says the rest.
                 wait = RetryEvery;
             }
         }

@@ -9,13 +9,14 @@ using OpenTelemetry.Trace;
 
 namespace Wave16.ServiceDefaults;
 
-internal static class TelemetrySetup
+public static class TelemetrySetup
 {
+    private const int FlushWithin = 2_000; // ms
     private const string OtlpEndpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
-    public static bool HasPrometheus(IConfiguration configuration) => configuration.GetValue<bool>("Metrics:Prometheus");
+    internal static bool HasPrometheus(IConfiguration configuration) => configuration.GetValue<bool>("Metrics:Prometheus");
 
-    public static void AddTelemetry(this WebApplicationBuilder builder, string serviceName)
+    internal static void AddTelemetry(this WebApplicationBuilder builder, string serviceName)
     {
         KeepQueryStringsOutOfLogs(builder.Logging);
         var otlp = !string.IsNullOrWhiteSpace(builder.Configuration[OtlpEndpoint]) && !OpenApiBuild.IsRunning;
@@ -56,6 +57,14 @@ internal static class TelemetrySetup
         // last time, and the end of every process would be lost.
         foreach (var client in (string[])["OtlpTraceExporter", "OtlpMetricExporter", "OtlpLogExporter"])
             builder.Services.AddHttpClient(client).ConfigureAdditionalHttpMessageHandlers(static (handlers, _) => handlers.Clear());
+    }
+
+    /// <summary>Sends and writes what is waiting, for a process that ends without disposing of its host. Nothing is logged after it.</summary>
+    public static void FlushTelemetry(this IServiceProvider services)
+    {
+        services.GetService<TracerProvider>()?.ForceFlush(FlushWithin);
+        services.GetService<MeterProvider>()?.ForceFlush(FlushWithin);
+        services.GetRequiredService<ILoggerFactory>().Dispose();
     }
 
     // Both categories write whole request URLs at Information. The rules come last and name the full category, so that a general

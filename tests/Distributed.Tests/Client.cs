@@ -8,7 +8,7 @@ namespace Wave16.Distributed.Tests;
 /// <summary>A client of a module that knows all its replicas, as an ingress does: in turn, and past one that does not answer.</summary>
 internal sealed class Client(Func<IReadOnlyList<Replica>> replicas, string token) : IDisposable
 {
-    private readonly HttpClient _http = new(new SocketsHttpHandler { ConnectTimeout = TimeSpan.FromSeconds(2) }) { Timeout = TimeSpan.FromSeconds(40) };
+    private readonly HttpClient _http = new(new SocketsHttpHandler { ConnectTimeout = TimeSpan.FromSeconds(2) }) { Timeout = TimeSpan.FromSeconds(35) };
     private int _turn;
 
     /// <summary>
@@ -41,9 +41,9 @@ internal sealed class Client(Func<IReadOnlyList<Replica>> replicas, string token
         }
     }
 
-    public async Task<JsonElement> GetAsync(string path, CancellationToken cancellation)
+    public async Task<JsonElement> GetAsync(string path, int tries, CancellationToken cancellation)
     {
-        using var answer = await SendAsync(() => new HttpRequestMessage(HttpMethod.Get, path), 100, cancellation);
+        using var answer = await SendAsync(() => new HttpRequestMessage(HttpMethod.Get, path), tries, cancellation);
         answer.EnsureSuccessStatusCode();
         return await answer.Content.ReadFromJsonAsync<JsonElement>(cancellation);
     }

@@ -96,7 +96,7 @@ internal sealed class Composition : IAsyncDisposable
     /// <summary>Waits until each replica has ended by itself and is ready again.</summary>
     public async Task HaveStartedAgainAsync(CancellationToken cancellation)
     {
-        await Task.WhenAll(All.Select(replica => replica.StartedAgain.WaitAsync(cancellation)));
+        await Task.WhenAll(All.Select(replica => replica.StartedAgain.WaitAsync(TimeSpan.FromMinutes(2), cancellation)));
         await WhenReadyAsync(cancellation);
     }
 
@@ -140,12 +140,16 @@ internal sealed class Composition : IAsyncDisposable
         foreach (var name in NeighboursExtensions.Names)
         {
             _parameters[$"{name}-url"] = $"{Outside.BaseAddress}{name}/";
+            _parameters[$"{name}-token"] = $"token-for-{name}";
         }
 
+        _parameters["audience"] = "wave16";
+        _parameters["tenant-claim"] = "tenant";
         foreach (var project in _manifest.Projects)
         {
             _parameters[$"{project}-audit-key"] = key.ExportPkcs8PrivateKeyPem();
             _parameters[$"{project}-secret-key"] = Convert.ToBase64String(RandomNumberGenerator.GetBytes(32));
+            _parameters[$"{project}-ticket-webhook-secret"] = $"whsec_{Convert.ToBase64String(RandomNumberGenerator.GetBytes(32))}";
         }
     }
 
@@ -255,6 +259,7 @@ internal sealed class Composition : IAsyncDisposable
             ("host", _) => "127.0.0.1",
             ("port", false) => Text(composition._ports[resource]),
             ("targetPort", true) => Text(OwnPort(binding)),
+            ("url", true) => $"http://127.0.0.1:{Text(OwnPort(binding))}",
             _ => throw new InvalidOperationException($"{self} asks for {property} of {resource}'s {binding}."),
         };
 

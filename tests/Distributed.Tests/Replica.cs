@@ -14,7 +14,7 @@ internal sealed partial class Replica : IAsyncDisposable
     private readonly HttpClient _probe;
     private readonly Queue<string> _output = [];
     private readonly TaskCompletionSource _startedAgain = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private volatile bool _told;
+    private Process? _told;
     private Process? _process;
 
     /// <param name="name">For messages: the module and which of its replicas.</param>
@@ -75,7 +75,7 @@ internal sealed partial class Replica : IAsyncDisposable
             process.EnableRaisingEvents = true;
             process.Exited += (_, _) =>
             {
-                if (!_told)
+                if (!ReferenceEquals(_told, process))
                 {
                     Start();
                     StartAgainWhenItEnds();
@@ -93,7 +93,6 @@ internal sealed partial class Replica : IAsyncDisposable
 
     public void Start()
     {
-        _told = false;
         var process = Process.Start(_start) ?? throw new InvalidOperationException($"{Name} did not start.");
         process.OutputDataReceived += (_, line) => Take(line.Data);
         process.ErrorDataReceived += (_, line) => Take(line.Data);
@@ -106,16 +105,10 @@ internal sealed partial class Replica : IAsyncDisposable
     /// <summary>Waits until <c>/health</c> answers 200, as the orchestrator's readiness probe does.</summary>
     public async Task WhenReadyAsync(CancellationToken cancellation)
     {
-        using var look = new PeriodicTimer(TimeSpan.FromMilliseconds(100));
-        while (!await IsReadyAsync(cancellation))
-        {
-            if (!IsRunning)
-            {
-                throw new InvalidOperationException($"{Name} ended with {_process?.ExitCode}:\n{Output}");
-            }
-
-            await look.WaitForNextTickAsync(cancellation);
-        }
+        await Patience.WhileAsync(
+            async () => !await IsReadyAsync(cancellation) && (IsRunning ? true : throw new InvalidOperationException($"{Name} ended with {_process?.ExitCode}:\n{Output}")),
+            () => Task.FromResult($"{Name} is not ready:\n{Output}"),
+            cancellation);
     }
 
     public async Task<bool> IsReadyAsync(CancellationToken cancellation)
@@ -141,7 +134,7 @@ internal sealed partial class Replica : IAsyncDisposable
     /// <summary>SIGKILL.</summary>
     public async Task KillAsync()
     {
-        _told = true;
+        _told = _process;
         _process?.Kill();
         await ExitAsync(CancellationToken.None);
     }
@@ -149,7 +142,7 @@ internal sealed partial class Replica : IAsyncDisposable
     /// <summary>SIGTERM, as at a rolling restart. Returns the exit code.</summary>
     public async Task<int> TerminateAsync(CancellationToken cancellation)
     {
-        _told = true;
+        _told = _process;
         if (_process is { } process)
         {
             _ = kill(process.Id, 15);
@@ -162,7 +155,7 @@ internal sealed partial class Replica : IAsyncDisposable
     public void Pause() => _ = _process is { } process ? kill(process.Id, 19) : 0;
 
     /// <summary>SIGCONT.</summary>
-    public void Resume() => _ = _process is { } process ? kill(process.Id, 18) : 0;
+    public void Resume() => _ = _process is { HasExited: false } process ? kill(process.Id, 18) : 0;
 
     public async Task<int> ExitAsync(CancellationToken cancellation)
     {

@@ -45,11 +45,12 @@ internal sealed class Watch : IAsyncDisposable
     /// <summary>Waits until every one of the entities has had an event of the type.</summary>
     public async Task HasAsync(string type, IReadOnlyCollection<string> subjects, CancellationToken cancellation)
     {
-        using var look = new PeriodicTimer(TimeSpan.FromMilliseconds(50));
-        while (subjects.Except(_events.Values.Where(envelope => envelope.Type == type).Select(envelope => envelope.Subject), StringComparer.Ordinal).Any())
-        {
-            await look.WaitForNextTickAsync(cancellation);
-        }
+        await Patience.WhileAsync(
+            () => Task.FromResult(Missing().Any()),
+            () => Task.FromResult($"{type} did not come for {string.Join(", ", Missing().Take(5))} …, {Missing().Count()} of {subjects.Count}."),
+            cancellation);
+
+        IEnumerable<string> Missing() => subjects.Except(_events.Values.Where(envelope => envelope.Type == type).Select(envelope => envelope.Subject), StringComparer.Ordinal);
     }
 
     public async ValueTask DisposeAsync()

@@ -128,7 +128,7 @@ internal sealed class Workload : IDisposable
         var gates = new HashSet<string>(StringComparer.Ordinal);
         foreach (var (finding, status) in _findings)
         {
-            var detail = await _client.GetAsync($"/findings/{finding}", cancellation);
+            var detail = await _client.GetAsync($"/findings/{finding}", 5, cancellation);
             Assert.Equal(status, detail.GetProperty("finding").GetProperty("status").GetString());
             if (status != "fixed")
             {
@@ -152,7 +152,7 @@ internal sealed class Workload : IDisposable
         Assert.Equal(gates.Order(StringComparer.Ordinal), console.Select(gate => gate.GetProperty("finding").GetString() ?? "").Order(StringComparer.Ordinal));
         Assert.Equal(_tickets.Count, (await OutsideAsync("/integration-hub/connectors/jira/tickets")).Count);
 
-        var audit = await _client.GetAsync("/audit/vuln-center/verify", cancellation);
+        var audit = await _client.GetAsync("/audit/vuln-center/verify", 5, cancellation);
         Assert.True(audit.GetProperty("intact").GetBoolean(), audit.ToString());
     }
 
@@ -160,11 +160,10 @@ internal sealed class Workload : IDisposable
     public async Task DrainedAsync(CancellationToken cancellation)
     {
         await using var database = NpgsqlDataSource.Create(_composition.ConnectionStringOf("vuln_center"));
-        using var look = new PeriodicTimer(TimeSpan.FromMilliseconds(200));
-        while (await ScalarAsync(database, "select count(*) from platform.delivery") > 0)
-        {
-            await look.WaitForNextTickAsync(cancellation);
-        }
+        await Patience.WhileAsync(
+            async () => await ScalarAsync(database, "select count(*) from platform.delivery") > 0,
+            async () => $"{await ScalarAsync(database, "select count(*) from platform.delivery")} deliveries wait. Output of the replicas: {await _composition.KeepOutputAsync()}",
+            cancellation);
     }
 
     public void Dispose()
@@ -259,7 +258,7 @@ internal sealed class Workload : IDisposable
     {
         while (true)
         {
-            var said = await _client.GetAsync(import, CancellationToken.None);
+            var said = await _client.GetAsync(import, _tries, Cancellation);
             switch (said.GetProperty("state").GetString())
             {
                 case "succeeded":

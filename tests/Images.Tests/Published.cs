@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Wave16.Testing;
 
 [assembly: AssemblyFixture(typeof(Wave16.Images.Tests.Published))]
 
@@ -44,7 +45,7 @@ public sealed class Published : IAsyncDisposable
                 "-p:OpenApiGenerateDocumentsOnBuild=false",
             ])
         {
-            WorkingDirectory = Repository.Root,
+            WorkingDirectory = Checkout.Root,
             UseShellExecute = false,
             RedirectStandardOutput = true,
             RedirectStandardError = true,

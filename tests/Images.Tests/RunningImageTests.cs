@@ -17,7 +17,7 @@ public sealed class RunningImageTests(Published published, PostgresFixture postg
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "The image is Linux's.");
         var cancellation = TestContext.Current.CancellationToken;
-        await using var authority = await Authority.StartAsync();
+        await using var authority = await Authority.StartAsync(cancellation);
         await using var module = ContainedProcess.Start(await published.ImageAsync(), await ProductionAsync(authority));
         using var client = new HttpClient { BaseAddress = await module.AddressAsync(cancellation) };
         var files = Files(module.Program);
@@ -25,7 +25,7 @@ public sealed class RunningImageTests(Published published, PostgresFixture postg
         Assert.Equal("healthy", await WhenReadyAsync(client, cancellation));
         using var development = await client.PostAsJsonAsync("/dev/token", new { tenant = "acme", subject = "ada" }, cancellation);
         Assert.Equal(HttpStatusCode.NotFound, development.StatusCode);
-        client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", authority.Token("acme"));
+        client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", authority.Sign(claims: [("tenant", "acme"), ("sub", "ada"), ("roles", (string[])["operator"])]));
         var import = await ImportAsync(client, "trivy-shop-api.json", cancellation);
 
         Assert.Equal("succeeded", import.GetProperty("state").GetString());
@@ -37,7 +37,7 @@ public sealed class RunningImageTests(Published published, PostgresFixture postg
 
     private static async Task<JsonElement> ImportAsync(HttpClient client, string report, CancellationToken cancellation)
     {
-        using var content = new StreamContent(File.OpenRead(Path.Combine(Repository.Root, "modules", "vuln-center", "fixtures", report)));
+        using var content = new StreamContent(File.OpenRead(Path.Combine(Checkout.Root, "modules", "vuln-center", "fixtures", report)));
         content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
         using var answer = await client.PostAsync(new Uri("/findings/imports?format=auto&service=shop-api", UriKind.Relative), content, cancellation);
         return await answer.Content.ReadFromJsonAsync<JsonElement>(cancellation);

@@ -141,5 +141,5 @@ internal sealed class TestStore : IAsyncDisposable
     }
 
     private Task EnterAsync() =>
-        new Migrator(Database, () => NpgsqlDataSource.Create(new NpgsqlConnectionStringBuilder(ConnectionString) { Database = "postgres", Pooling = false }), typeof(TestStore).Assembly, NullLogger<Migrator>.Instance).MigrateAsync(CancellationToken.None);
+        new Migrator(Database, database => NpgsqlDataSource.Create(new NpgsqlConnectionStringBuilder(ConnectionString) { Database = database, Pooling = false }), typeof(TestStore).Assembly, NullLogger<Migrator>.Instance).MigrateAsync(CancellationToken.None);
 }

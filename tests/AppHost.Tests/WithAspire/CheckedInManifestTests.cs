@@ -15,7 +15,8 @@ public sealed class CheckedInManifestTests(PublishedManifest published) : IClass
     [Fact]
     public async Task The_manifest_in_the_repository_is_the_one_published_with_containers()
     {
-        Assert.SkipWhen(Starts.AreForAzure, "This AppHost was built for Azure; the next test compares what must be equal.");
+        if (Starts.AreForAzure)
+            return; // The next test compares what must be equal.
         if (Environment.GetEnvironmentVariable(Update) == "1")
             await File.WriteAllTextAsync(CheckedIn, published.Text + "\n", TestContext.Current.CancellationToken);
 

@@ -14,12 +14,14 @@ public sealed class ManifestTests(PublishedManifest published) : IClassFixture<P
     }
 
     [Fact]
-    public void What_a_module_refuses_to_start_without_is_asked_for_and_its_keys_are_secret()
+    public void What_a_module_needs_of_an_installation_is_asked_for_and_its_keys_are_secret()
     {
         var environment = published.Resources.GetProperty("vuln-center").GetProperty("env");
 
         foreach (var (setting, parameter, secret) in ((string, string, bool)[])[
-            ("Authentication__Authority", "authority", false), ("Audit__SigningKey", "vuln-center-audit-key", true), ("VulnCenter__SecretKey", "vuln-center-secret-key", true)])
+            ("Authentication__Authority", "authority", false), ("Authentication__Audience", "audience", false), ("Authentication__TenantClaim", "tenant-claim", false),
+            ("Audit__SigningKey", "vuln-center-audit-key", true), ("VulnCenter__SecretKey", "vuln-center-secret-key", true),
+            ("VulnCenter__TicketWebhookSecret", "vuln-center-ticket-webhook-secret", true), ("Neighbours__audit-trail__Token", "audit-trail-token", true)])
         {
             Assert.Equal($"{{{parameter}.value}}", environment.GetProperty(setting).GetString());
             var input = published.Resources.GetProperty(parameter).GetProperty("inputs").GetProperty("value");
@@ -31,8 +33,9 @@ public sealed class ManifestTests(PublishedManifest published) : IClassFixture<P
     public void Stand_ins_are_not_deployed_and_each_neighbours_address_is_a_parameter()
     {
         Assert.False(published.Resources.TryGetProperty("neighbours", out _));
+        Assert.Equal("{vuln-center.bindings.http.url}", published.Resources.GetProperty("vuln-center").GetProperty("env").GetProperty("VulnCenter__PublicUrl").GetString());
         var addresses = published.Resources.GetProperty("vuln-center").GetProperty("env").EnumerateObject()
-            .Where(variable => variable.Name.StartsWith("Neighbours__", StringComparison.Ordinal))
+            .Where(variable => variable.Name.StartsWith("Neighbours__", StringComparison.Ordinal) && variable.Name.EndsWith("__Url", StringComparison.Ordinal))
             .ToDictionary(variable => variable.Name.Split("__")[1], variable => variable.Value.GetString(), StringComparer.Ordinal);
         Assert.Equal(
             ["audit-trail", "control-plane", "integration-hub", "program-graph", "safety-console"],

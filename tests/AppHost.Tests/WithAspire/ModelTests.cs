@@ -1,12 +1,13 @@
 using Aspire.Hosting.ApplicationModel;
 using Aspire.Hosting.Testing;
+using Wave16.Testing;
 
 namespace Wave16.AppHost.Tests.WithAspire;
 
 /// <summary>What the manifest does not carry: waits, replicas, health checks and probes. Nothing is started.</summary>
 public sealed class ModelTests
 {
-    public static TheoryData<string> Modules => ["vuln-center"];
+    public static TheoryData<string> Modules => [.. Directory.GetDirectories(Path.Combine(Checkout.Root, "modules")).Select(folder => Path.GetFileName(folder))];
 
     [Fact]
     public async Task The_model_holds_the_modules_and_their_stand_in_neighbours()

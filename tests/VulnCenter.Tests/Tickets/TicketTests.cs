@@ -6,8 +6,10 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using Microsoft.Extensions.DependencyInjection;
+using Wave16.ServiceDefaults;
 using Wave16.Testing;
 using Wave16.VulnCenter.Contracts;
+using Wave16.VulnCenter.Tickets;
 
 namespace Wave16.VulnCenter.Tests.Tickets;
 
@@ -58,6 +60,25 @@ public sealed class TicketTests(VulnCenterHost host, PostgresFixture postgres) :
         Assert.Equal((HttpStatusCode.Accepted, HttpStatusCode.Accepted), (elsewhere.StatusCode, another.StatusCode));
         await UntilAsync(async () => (await TicketsAsync(client, finding.Id)).All(ticket => ticket.State == TicketState.Open));
         Assert.Equal((2, 1), (await CountAsync(hub, "jira"), await CountAsync(hub, "servicenow")));
+    }
+
+    /// <summary>A replica that is killed has sent its statement, and the server still commits it while the client asks again.</summary>
+    [Fact]
+    public async Task A_request_that_is_repeated_while_the_first_is_still_being_committed_gets_the_same_ticket()
+    {
+        using var client = await host.OperatorAsync("repeated");
+        var desk = host.Module.Services.GetRequiredService<TicketDesk>();
+        var caller = new Caller("repeated", "repeated-tester", new HashSet<string>(), new HashSet<string>(), null);
+        for (var round = 0; round < 20; round++)
+        {
+            var finding = await client.ImportOneAsync($"service-{round}", "high");
+            var command = $"http:{Guid.NewGuid():N}";
+
+            var answers = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => desk.RequestAsync(caller, finding.Id, new TicketRequest("jira"), command, Cancellation)));
+
+            Assert.All(answers, answer => Assert.Null(answer.Refusal));
+            Assert.Single(answers.Select(answer => answer.Ticket?.Id).Distinct());
+        }
     }
 
     [Fact]

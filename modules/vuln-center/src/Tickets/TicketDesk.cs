@@ -61,8 +61,9 @@ internal sealed class TicketDesk(
                     return (await store.LoadAsync(caller.Tenant, answer.Ticket, cancellation), null);
             }
 
-            // One that ended this moment is no hindrance any more.
-            if (await store.UnderWayAsync(caller.Tenant, finding, request.Connector, cancellation) is { } known)
+            // The same command, still being committed when this one began, is seen only by the next statement; and one that ended this
+            // moment is no hindrance any more.
+            if (attempt > 0 && await store.UnderWayAsync(caller.Tenant, finding, request.Connector, cancellation) is { } known)
             {
                 return (null, new Refusal(
                     TicketProblems.UnderWay,
