@@ -1,5 +1,6 @@
 using System.Buffers.Text;
 using System.Security.Cryptography;
+using System.Text;
 using Microsoft.AspNetCore.Http;
 
 namespace Wave16.Platform.Http;
@@ -11,6 +12,12 @@ namespace Wave16.Platform.Http;
 /// </summary>
 public sealed record CommandId(string Value)
 {
+    /// <summary>
+    /// For what the command creates: the same at every repetition, so that the repetition finds its own answer. A save keeps
+    /// answers by entity, and a new id would be another entity's.
+    /// </summary>
+    public Guid EntityId => new(SHA256.HashData(Encoding.UTF8.GetBytes(Value)).AsSpan(0, 16), bigEndian: true);
+
     public override string ToString() => Value;
 
     public static ValueTask<CommandId> BindAsync(HttpContext context)

@@ -11,7 +11,7 @@ namespace Wave16.AppHost.Tests.WithAspire;
 public sealed class StartTests(PostgresFixture postgres)
 {
     // Images are pulled on the first start.
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
 
     [Theory, MemberData(nameof(Starts.Possible), MemberType = typeof(Starts))]
     public async Task Every_module_becomes_healthy(Start start)
@@ -30,8 +30,12 @@ public sealed class StartTests(PostgresFixture postgres)
         {
             await app.ResourceNotifications.WaitForResourceHealthyAsync(module, patience.Token);
             using var client = app.CreateHttpClient(module, "http");
-            using var response = await client.GetAsync("/health", patience.Token);
-            Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+            // Healthy is what one replica says; every one of them takes its turn at answering.
+            for (var served = 0; served < 6;)
+            {
+                using var response = await client.GetAsync("/health", patience.Token);
+                served = response.StatusCode == HttpStatusCode.OK ? served + 1 : 0;
+            }
         }
     }
 

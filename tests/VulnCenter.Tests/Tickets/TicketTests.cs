@@ -6,6 +6,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using Microsoft.Extensions.DependencyInjection;
+using Wave16.Platform.Http;
 using Wave16.ServiceDefaults;
 using Wave16.Testing;
 using Wave16.VulnCenter.Contracts;
@@ -72,7 +73,7 @@ public sealed class TicketTests(VulnCenterHost host, PostgresFixture postgres) :
         for (var round = 0; round < 20; round++)
         {
             var finding = await client.ImportOneAsync($"service-{round}", "high");
-            var command = $"http:{Guid.NewGuid():N}";
+            var command = new CommandId($"http:{Guid.NewGuid():N}");
 
             var answers = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => desk.RequestAsync(caller, finding.Id, new TicketRequest("jira"), command, Cancellation)));
 

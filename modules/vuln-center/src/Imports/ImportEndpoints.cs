@@ -1,6 +1,4 @@
 using System.ComponentModel;
-using System.Security.Cryptography;
-using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
@@ -95,7 +93,7 @@ internal static class ImportEndpoints
         var spool = await intake.ReceiveAsync(http, caller.Tenant, cancellation);
         return Idempotent.Once(spool.Digest, async (command, cancel) =>
         {
-            var import = IdOf(command);
+            var import = command.EntityId;
             if (await intake.TakeAsync(import, request, spool, cancel) is { } refusal)
             {
                 return refusal.ToResult();
@@ -109,7 +107,6 @@ internal static class ImportEndpoints
     }
 
     // A repeated command is the same import: its job exists once.
-    private static Guid IdOf(CommandId command) => new(SHA256.HashData(Encoding.UTF8.GetBytes(command.Value)).AsSpan(0, 16), bigEndian: true);
 
     private static async Task<Results<Ok<Import>, RefusalResult>> GetAsync(Guid id, Caller caller, Progress progress, CancellationToken cancellation) =>
         await progress.FindAsync(caller.Tenant, id, cancellation) is { } import ? TypedResults.Ok(import) : NotFound(id);

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Microsoft.Extensions.Options;
 using Wave16.Platform.Events;
+using Wave16.Platform.Http;
 using Wave16.Platform.Neighbours;
 using Wave16.Platform.Store;
 using Wave16.ServiceDefaults;
@@ -24,7 +25,7 @@ internal sealed class TicketDesk(
 
     public string Name => IntegrationHub.Name;
 
-    public async Task<(TicketEntity? Ticket, Refusal? Refusal)> RequestAsync(Caller caller, Guid finding, TicketRequest request, string commandId, CancellationToken cancellation)
+    public async Task<(TicketEntity? Ticket, Refusal? Refusal)> RequestAsync(Caller caller, Guid finding, TicketRequest request, CommandId command, CancellationToken cancellation)
     {
         if (await store.SubjectAsync(caller.Tenant, finding, cancellation) is not { } subject)
         {
@@ -35,7 +36,7 @@ internal sealed class TicketDesk(
         var ticket = new TicketEntity
         {
             Tenant = caller.Tenant,
-            Id = Guid.CreateVersion7(now),
+            Id = command.EntityId,
             Version = 1,
             Finding = finding,
             Connector = request.Connector,
@@ -52,7 +53,7 @@ internal sealed class TicketDesk(
         };
         for (var attempt = 0; attempt < Attempts; attempt++)
         {
-            switch (await store.CreateAsync(ticket, commandId, cancellation))
+            switch (await store.CreateAsync(ticket, command.Value, cancellation))
             {
                 case SaveOutcome.Saved:
                     return (ticket, null);
@@ -61,9 +62,8 @@ internal sealed class TicketDesk(
                     return (await store.LoadAsync(caller.Tenant, answer.Ticket, cancellation), null);
             }
 
-            // The same command, still being committed when this one began, is seen only by the next statement; and one that ended this
-            // moment is no hindrance any more.
-            if (attempt > 0 && await store.UnderWayAsync(caller.Tenant, finding, request.Connector, cancellation) is { } known)
+            // One that ended this moment is no hindrance any more.
+            if (await store.UnderWayAsync(caller.Tenant, finding, request.Connector, cancellation) is { } known)
             {
                 return (null, new Refusal(
                     TicketProblems.UnderWay,

@@ -36,7 +36,7 @@ internal static class TicketEndpoints
             return invalid.ToResult();
         }
 
-        var (ticket, refusal) = await desk.RequestAsync(caller, id, request, command.Value, cancellation);
+        var (ticket, refusal) = await desk.RequestAsync(caller, id, request, command, cancellation);
         return ticket is null
             ? (refusal ?? throw new InvalidOperationException("A refused ticket has a reason.")).ToResult()
             : TypedResults.Accepted($"/findings/{id:D}/tickets", ticket.ToContract());
