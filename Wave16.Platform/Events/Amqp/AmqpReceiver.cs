@@ -31,6 +31,7 @@ internal sealed class AmqpReceiver : IAsyncDisposable
     private readonly SemaphoreSlim _handlers;
     private readonly Dictionary<SubjectOfSource, Queue<Received>> _subjects = [];
     private readonly ConcurrentDictionary<string, int> _failures = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, byte> _unknown = new(StringComparer.Ordinal);
     private readonly CancellationTokenSource _detaching = new();
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _gate = new();
@@ -129,7 +130,7 @@ internal sealed class AmqpReceiver : IAsyncDisposable
             return;
         }
 
-        if (!_types.Contains(envelope.Type))
+        if (!_types.Contains(envelope.Type) && link.Dialect.DeliversEveryType)
         {
             link.Accept(message);
             return;
@@ -202,6 +203,21 @@ internal sealed class AmqpReceiver : IAsyncDisposable
             if (stopping.IsCancellationRequested || link.Ended.IsCompleted)
             {
                 link.Release(message);
+                return;
+            }
+
+            if (!_types.Contains(envelope.Type))
+            {
+                // Asked for by another release of this consumer, with which this one shares the subscription, or by a filter that
+                // was left behind. Not ours to drop: a newer replica may get it next, and in the end it is a dead letter.
+                _metrics.Received(_subscription.Consumer, "unknown");
+                if (_unknown.TryAdd(envelope.Type, 0))
+                {
+                    _log.LogWarning("{Consumer}: {Type} comes and is not known to this release; such events are given back", _subscription.Consumer, envelope.Type);
+                }
+
+                await WaitAsync(_settings.Wait(Failures(message, envelope)), link, stopping);
+                link.Fail(message);
                 return;
             }
 
@@ -321,6 +337,8 @@ internal sealed class ReceivingLink
         (_link, _dialect, _settings, _stopping) = (link, dialect, settings, stopping);
         link.AddClosedCallback((_, _) => _ended.TrySetResult());
     }
+
+    public BrokerDialect Dialect => _dialect;
 
     public Task Ended => _ended.Task;
 

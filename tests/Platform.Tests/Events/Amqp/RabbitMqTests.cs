@@ -183,6 +183,22 @@ public sealed class RabbitMqTests(RabbitMqFixture rabbitMq) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_a_replica_of_the_release_before_does_not_know_comes_to_a_newer_one()
+    {
+        var connectionString = await ConnectionStringAsync();
+        var known = new Collected();
+        await using var older = await known.SubscribeAsync(Connected(connectionString, Broker.Settings with { FirstWait = TimeSpan.FromMilliseconds(200) }), "tests/b");
+        await PublishAsync(Connected(connectionString), Enumerable.Range(1, 5).Select(i => Event($"s{i}", 1) with { Type = Broker.NewType }));
+        await PublishAsync(Connected(connectionString), [Event("last", 1)]);
+        await known.WhenAsync(() => known.Count == 1);
+
+        var received = new Collected();
+        await using var newer = await received.SubscribeAsync(Connected(connectionString), "tests/b", types: [Type, Broker.NewType]);
+
+        await received.WhenAsync(() => received.Ids.Count == 5);
+    }
+
+    [Fact]
     public async Task What_was_taken_and_not_begun_when_a_replica_stops_comes_to_the_next_one_in_order()
     {
         var connectionString = await ConnectionStringAsync();
@@ -349,8 +365,8 @@ public sealed class RabbitMqTests(RabbitMqFixture rabbitMq) : IAsyncLifetime
 
         public int Count => Volatile.Read(ref _count);
 
-        public Task<IAsyncDisposable> SubscribeAsync(AmqpTransport transport, string consumer, Func<Task>? first = null) =>
-            transport.SubscribeAsync(new EventSubscription(consumer, [Type], async (envelope, _) =>
+        public Task<IAsyncDisposable> SubscribeAsync(AmqpTransport transport, string consumer, Func<Task>? first = null, string[]? types = null) =>
+            transport.SubscribeAsync(new EventSubscription(consumer, types ?? [Type], async (envelope, _) =>
             {
                 await (first?.Invoke() ?? Task.CompletedTask);
                 Versions.GetOrAdd(envelope.Subject, _ => []).Add(envelope.EntityVersion);
