@@ -22,6 +22,7 @@ internal sealed class ClaimsBasedSecurity : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly Action<BrokerException> _failed;
     private readonly CancellationTokenSource _ending = new();
+    private readonly CancellationToken _end;
     private readonly ConcurrentDictionary<string, Lazy<Task>> _authorized = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, TaskCompletionSource<Message>> _waiting = new(StringComparer.Ordinal);
     private readonly string _replyTo = $"cbs-{Guid.NewGuid():N}";
@@ -31,7 +32,7 @@ internal sealed class ClaimsBasedSecurity : IAsyncDisposable
 
     public ClaimsBasedSecurity(Connection connection, BrokerTokens tokens, TimeProvider time, Action<BrokerException> failed)
     {
-        (_tokens, _time, _failed) = (tokens, time, failed);
+        (_tokens, _time, _failed, _end) = (tokens, time, failed, _ending.Token);
         var session = new Session(connection);
         _requests = LinkAttachment.Send(session, Node, durable: false, out var sending);
         var answers = LinkAttachment.Receive(session, new Source { Address = Node }, new Target { Address = _replyTo }, out var receiving);
@@ -50,7 +51,7 @@ internal sealed class ClaimsBasedSecurity : IAsyncDisposable
     /// <exception cref="BrokerException">Refused, or no token can be had.</exception>
     public async Task AuthorizeAsync(string audience)
     {
-        var first = _authorized.GetOrAdd(audience, of => new Lazy<Task>(() => FirstAsync(of)));
+        var first = _authorized.GetOrAdd(audience, New);
         try
         {
             await first.Value;
@@ -62,29 +63,42 @@ internal sealed class ClaimsBasedSecurity : IAsyncDisposable
         }
     }
 
+    /// <summary>The broker does not honour its token any more: the next link to it puts another one first.</summary>
+    public void Forget(string audience) => _authorized.TryRemove(audience, out _);
+
     public async ValueTask DisposeAsync()
     {
         await _ending.CancelAsync();
         _ending.Dispose();
     }
 
-    private async Task FirstAsync(string audience)
+    private Lazy<Task> New(string audience)
     {
-        var ending = _ending.Token;
+        Lazy<Task>? first = null;
+        first = new Lazy<Task>(() => FirstAsync(audience, () => _authorized.TryGetValue(audience, out var current) && ReferenceEquals(current, first)));
+        return first;
+    }
+
+    private async Task FirstAsync(string audience, Func<bool> isWanted)
+    {
         try
         {
-            await _attached.WaitAsync(AnswerWithin, ending);
+            await _attached.WaitAsync(AnswerWithin, _end);
+            var token = await PutAsync(audience, _end);
+            _ = RenewAsync(audience, token.ExpiresAt, isWanted, _end);
         }
         catch (TimeoutException silent)
         {
             throw new BrokerException("the broker has no $cbs", silent);
         }
-
-        var token = await PutAsync(audience, ending);
-        _ = RenewAsync(audience, token.ExpiresAt, ending);
+        catch (OperationCanceledException ended) when (_end.IsCancellationRequested)
+        {
+            // Whoever asked was not cancelled: to them the broker is away.
+            throw new BrokerException("the connection has ended", ended);
+        }
     }
 
-    private async Task RenewAsync(string audience, DateTimeOffset expires, CancellationToken ending)
+    private async Task RenewAsync(string audience, DateTimeOffset expires, Func<bool> isWanted, CancellationToken ending)
     {
         try
         {
@@ -92,6 +106,11 @@ internal sealed class ClaimsBasedSecurity : IAsyncDisposable
             {
                 var wait = (expires - _time.GetUtcNow()) * RenewAfter;
                 await Task.Delay(wait > Soonest ? wait : Soonest, _time, ending);
+                if (!isWanted())
+                {
+                    return;
+                }
+
                 try
                 {
                     expires = (await PutAsync(audience, ending)).ExpiresAt;
@@ -102,13 +121,18 @@ internal sealed class ClaimsBasedSecurity : IAsyncDisposable
                 }
             }
         }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException) when (ending.IsCancellationRequested)
         {
             // The connection has ended.
         }
         catch (BrokerException refused)
         {
             _failed(refused);
+        }
+        catch (Exception bug)
+        {
+            // Nobody awaits this: a token that is not renewed must end the connection, whatever the cause.
+            _failed(new BrokerException($"a token was not renewed ({bug.GetType().Name})", bug));
         }
     }
 
@@ -119,8 +143,9 @@ internal sealed class ClaimsBasedSecurity : IAsyncDisposable
         {
             token = await _tokens.ForAsync(audience, ending);
         }
-        catch (Exception failure) when (failure is not OperationCanceledException)
+        catch (Exception failure) when (!ending.IsCancellationRequested)
         {
+            // Its own timeouts, too, which Azure.Identity throws as cancellations.
             throw new BrokerException($"no token can be had ({failure.GetType().Name})", failure);
         }
 
@@ -147,6 +172,10 @@ internal sealed class ClaimsBasedSecurity : IAsyncDisposable
         catch (AmqpException ended)
         {
             throw new BrokerException(LinkAttachment.Reason(ended.Error), ended);
+        }
+        catch (ObjectDisposedException ended)
+        {
+            throw new BrokerException("the connection has ended", ended);
         }
         finally
         {
