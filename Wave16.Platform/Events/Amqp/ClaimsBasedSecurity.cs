@@ -11,7 +11,7 @@ namespace Wave16.Platform.Events.Amqp;
 /// </summary>
 internal sealed class ClaimsBasedSecurity : IAsyncDisposable
 {
-    private const string Node = "$cbs";
+    private const string Address = "$cbs";
 
     // The share of its lifetime after which a token is renewed, and the shortest wait before that.
     private const double RenewAfter = 0.75;
@@ -25,26 +25,14 @@ internal sealed class ClaimsBasedSecurity : IAsyncDisposable
     private readonly CancellationToken _end;
     private readonly ConcurrentDictionary<string, Lazy<Task>> _authorized = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, TaskCompletionSource<Message>> _waiting = new(StringComparer.Ordinal);
-    private readonly string _replyTo = $"cbs-{Guid.NewGuid():N}";
-    private readonly SenderLink _requests;
-    private readonly Task _attached;
+    private readonly Connection _connection;
+    private readonly Lock _gate = new();
+    private Node? _node;
     private long _request;
 
     public ClaimsBasedSecurity(Connection connection, BrokerTokens tokens, TimeProvider time, Action<BrokerException> failed)
     {
-        (_tokens, _time, _failed, _end) = (tokens, time, failed, _ending.Token);
-        var session = new Session(connection);
-        _requests = LinkAttachment.Send(session, Node, durable: false, out var sending);
-        var answers = LinkAttachment.Receive(session, new Source { Address = Node }, new Target { Address = _replyTo }, out var receiving);
-        answers.Start(20, OnAnswer);
-        _attached = Task.WhenAll(sending, receiving);
-        session.AddClosedCallback((_, _) =>
-        {
-            foreach (var waiting in _waiting.Values)
-            {
-                waiting.TrySetException(new BrokerException("the connection has ended"));
-            }
-        });
+        (_connection, _tokens, _time, _failed, _end) = (connection, tokens, time, failed, _ending.Token);
     }
 
     /// <summary>Returns when the broker has taken a token for the audience; keeps it fresh from then on.</summary>
@@ -83,13 +71,8 @@ internal sealed class ClaimsBasedSecurity : IAsyncDisposable
     {
         try
         {
-            await _attached.WaitAsync(AnswerWithin, _end);
             var token = await PutAsync(audience, _end);
             _ = RenewAsync(audience, token.ExpiresAt, isWanted, _end);
-        }
-        catch (TimeoutException silent)
-        {
-            throw new BrokerException("the broker has no $cbs", silent);
         }
         catch (OperationCanceledException ended) when (_end.IsCancellationRequested)
         {
@@ -149,6 +132,7 @@ internal sealed class ClaimsBasedSecurity : IAsyncDisposable
             throw new BrokerException($"no token can be had ({failure.GetType().Name})", failure);
         }
 
+        var node = await AttachedAsync(ending);
         var id = Interlocked.Increment(ref _request).ToString(CultureInfo.InvariantCulture);
         var answer = new TaskCompletionSource<Message>(TaskCreationOptions.RunContinuationsAsynchronously);
         _waiting[id] = answer;
@@ -159,8 +143,8 @@ internal sealed class ClaimsBasedSecurity : IAsyncDisposable
             properties["type"] = token.Type;
             properties["name"] = audience;
             properties["expiration"] = token.ExpiresAt.UtcDateTime;
-            _requests.Send(
-                new Message(token.Value) { Properties = new Properties { MessageId = id, ReplyTo = _replyTo }, ApplicationProperties = properties },
+            node.Requests.Send(
+                new Message(token.Value) { Properties = new Properties { MessageId = id, ReplyTo = node.ReplyTo }, ApplicationProperties = properties },
                 static (_, _, _, _) => { }, null);
             Check(await answer.Task.WaitAsync(AnswerWithin, ending));
             return token;
@@ -183,6 +167,49 @@ internal sealed class ClaimsBasedSecurity : IAsyncDisposable
         }
     }
 
+    // Attached anew when the broker has detached it, as it may when nothing passes. A refusal is for the whole connection.
+    private async Task<Node> AttachedAsync(CancellationToken ending)
+    {
+        Node node;
+        try
+        {
+            lock (_gate)
+            {
+                node = _node = _node is { HasEnded: false } open ? open : Attach();
+            }
+
+            await node.Attached.WaitAsync(AnswerWithin, ending);
+            return node;
+        }
+        catch (Exception refused) when (refused is BrokerException or TimeoutException or AmqpException)
+        {
+            var none = new BrokerException($"the broker has no $cbs ({(refused is TimeoutException ? "no answer" : refused.Message)})", refused);
+            _failed(none);
+            throw none;
+        }
+    }
+
+    private Node Attach()
+    {
+        var session = new Session(_connection);
+        var replyTo = $"cbs-{Guid.NewGuid():N}";
+        var requests = LinkAttachment.Send(session, Address, durable: false, out var sending);
+        var answers = LinkAttachment.Receive(session, new Source { Address = Address }, new Target { Address = replyTo }, out var receiving);
+        answers.Start(20, OnAnswer);
+        requests.AddClosedCallback(Ended);
+        answers.AddClosedCallback(Ended);
+        return new Node(requests, answers, replyTo, Task.WhenAll(sending, receiving));
+
+        void Ended(IAmqpObject link, Error? error)
+        {
+            LinkAttachment.Close(session);
+            foreach (var waiting in _waiting.Values)
+            {
+                waiting.TrySetException(new BrokerException($"the broker ended $cbs ({LinkAttachment.Reason(error)})"));
+            }
+        }
+    }
+
     private void OnAnswer(IReceiverLink link, Message message)
     {
         link.Accept(message);
@@ -199,5 +226,10 @@ internal sealed class ClaimsBasedSecurity : IAsyncDisposable
         {
             throw new BrokerException(string.Create(CultureInfo.InvariantCulture, $"the broker refused the token: {code}"));
         }
+    }
+
+    private sealed record Node(SenderLink Requests, ReceiverLink Answers, string ReplyTo, Task Attached)
+    {
+        public bool HasEnded => Requests.IsClosed || Answers.IsClosed;
     }
 }

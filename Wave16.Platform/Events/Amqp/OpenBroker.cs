@@ -135,7 +135,7 @@ internal sealed class OpenBroker : IAsyncDisposable
                     _security?.Forget(audience);
                 }
 
-                Close(session);
+                LinkAttachment.Close(session);
             });
             return (link, await answer.WaitAsync(AttachWithin));
         }
@@ -149,22 +149,9 @@ internal sealed class OpenBroker : IAsyncDisposable
         }
         catch (TimeoutException silent)
         {
-            Close(link);
-            Close(link?.Session);
+            LinkAttachment.Close(link);
+            LinkAttachment.Close(link?.Session);
             throw new BrokerException("the broker did not answer", silent);
-        }
-    }
-
-    // Without waiting. A session is its link's own, and a connection has 256 at most: one that outlives its link is lost for good.
-    private static void Close(AmqpObject? ended)
-    {
-        try
-        {
-            ended?.Close(TimeSpan.Zero);
-        }
-        catch (Exception already) when (already is AmqpException or ObjectDisposedException)
-        {
-            // With its session, or its connection.
         }
     }
 
