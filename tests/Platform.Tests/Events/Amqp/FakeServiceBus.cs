@@ -14,9 +14,10 @@ namespace Wave16.Platform.Tests.Events.Amqp;
 
 /// <summary>
 /// What Azure Service Bus does at its door: SASL ANONYMOUS, then a token at <c>$cbs</c> that it verifies itself, and no link to an
-/// entity without one for it, nor beyond its life. Behind the door it only keeps what was published.
+/// entity without one for it, nor beyond its life. Behind the door it keeps what was
+/// published, gives receivers what the test says, and keeps how they settled it.
 /// </summary>
-internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessageProcessor, IDisposable
+internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessageProcessor, IMessageSource, IDisposable
 {
     public const string KeyName = "RootManageSharedAccessKey";
     public const string Key = "SAS_KEY_VALUE";
@@ -28,8 +29,13 @@ internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessa
     private readonly ConcurrentBag<ITimer> _timers = [];
     private readonly Channel<PutToken> _tokens = Channel.CreateUnbounded<PutToken>();
     private readonly Channel<Message> _published = Channel.CreateUnbounded<Message>();
+    private readonly Channel<Message> _waiting = Channel.CreateUnbounded<Message>();
+    private readonly Channel<DeliveryState> _settled = Channel.CreateUnbounded<DeliveryState>();
+    private int _receivers;
 
-    public FakeServiceBus(TimeProvider time)
+    /// <param name="time">Of which tokens expire.</param>
+    /// <param name="hasSecurity">Knows <c>$cbs</c>.</param>
+    public FakeServiceBus(TimeProvider time, bool hasSecurity = true)
     {
         _time = time;
         using (var free = new TcpListener(IPAddress.Loopback, 0))
@@ -40,7 +46,11 @@ internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessa
 
         _host = new ContainerHost(new Address("127.0.0.1", Port, null, null, "/", "AMQP"));
         _host.Listeners[0].SASL.EnableAnonymousMechanism = true;
-        _host.RegisterRequestProcessor("$cbs", this);
+        if (hasSecurity)
+        {
+            _host.RegisterRequestProcessor("$cbs", this);
+        }
+
         _host.RegisterLinkProcessor(this);
         _host.Open();
     }
@@ -57,6 +67,15 @@ internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessa
 
     /// <summary>From now on every link is refused.</summary>
     public bool RefusesLinks { get; set; }
+
+    /// <summary>From now on every receiver is attached, and detached at once.</summary>
+    public bool DropsReceivers { get; set; }
+
+    /// <summary>How often a receiver has asked to be attached.</summary>
+    public int Receivers => Volatile.Read(ref _receivers);
+
+    /// <summary>Messages that a new sender may send before it is given more.</summary>
+    public int SenderCredit { get; init; } = 100;
 
     int IRequestProcessor.Credit => 100;
 
@@ -96,6 +115,11 @@ internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessa
             return;
         }
 
+        if (attachContext.Attach.Role)
+        {
+            Interlocked.Increment(ref _receivers);
+        }
+
         if (RefusesLinks)
         {
             attachContext.Complete(new Error("com.microsoft:server-busy") { Description = "later" });
@@ -103,7 +127,40 @@ internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessa
         }
 
         _links[attachContext.Link] = audience;
-        attachContext.Complete(new TargetLinkEndpoint(this, attachContext.Link), 100);
+        if (!attachContext.Attach.Role)
+        {
+            attachContext.Complete(new TargetLinkEndpoint(this, attachContext.Link), SenderCredit);
+            return;
+        }
+
+        attachContext.Complete(new SourceLinkEndpoint(this, attachContext.Link), 0);
+        if (DropsReceivers)
+        {
+            attachContext.Link.Close(TimeSpan.Zero, new Error("com.microsoft:entity-disabled") { Description = "not now" });
+        }
+    }
+
+    /// <summary>To whatever receiver there is.</summary>
+    public void Send(Message message) => _waiting.Writer.TryWrite(message);
+
+    /// <summary>How the next message was settled.</summary>
+    public Task<DeliveryState> NextOutcomeAsync() => _settled.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().Soon();
+
+    public async Task<ReceiveContext> GetMessageAsync(ListenerLink link) => new(link, await _waiting.Reader.ReadAsync(TestContext.Current.CancellationToken));
+
+    public void DisposeMessage(ReceiveContext receiveContext, DispositionContext dispositionContext)
+    {
+        _settled.Writer.TryWrite(dispositionContext.DeliveryState);
+        dispositionContext.Complete();
+    }
+
+    /// <summary>All senders may send again.</summary>
+    public void GiveCredit()
+    {
+        foreach (var (link, _) in _links.Where(open => open.Key.Role))
+        {
+            link.SetCredit(100, drain: false);
+        }
     }
 
     public void Process(MessageContext messageContext)

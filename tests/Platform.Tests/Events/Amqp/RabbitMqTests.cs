@@ -162,6 +162,28 @@ public sealed class RabbitMqTests(RabbitMqFixture rabbitMq) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_subject_that_fails_and_has_many_events_does_not_keep_the_others_from_coming()
+    {
+        var transport = Connected(await ConnectionStringAsync(), Broker.Settings with { Credit = 4, MostParked = 40, FirstWait = TimeSpan.FromHours(1), LongestWait = TimeSpan.FromHours(1) });
+        var good = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var subscription = await transport.SubscribeAsync(new EventSubscription("tests/a", [Type], (envelope, _) =>
+        {
+            if (envelope.Subject == "bad")
+            {
+                throw new InvalidOperationException("not yet");
+            }
+
+            good.TrySetResult();
+            return Task.CompletedTask;
+        }), Cancellation);
+
+        await PublishAsync(transport, Enumerable.Range(1, 20).Select(version => Event("bad", version)));
+        await PublishAsync(transport, [Event("good", 1)]);
+
+        await good.Task.Soon();
+    }
+
+    [Fact]
     public async Task Two_replicas_of_a_consumer_share_its_events()
     {
         var connectionString = await ConnectionStringAsync();
