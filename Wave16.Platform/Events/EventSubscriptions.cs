@@ -8,6 +8,9 @@ internal sealed class EventSubscriptions(IEventTransport transport, ModuleDataba
 {
     private readonly List<IAsyncDisposable> _attached = [];
 
+    /// <summary>Less than the host's shutdown: a handler that hangs must leave time for the silo, which stops after this.</summary>
+    public TimeSpan DrainWithin { get; init; } = TimeSpan.FromSeconds(10);
+
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         foreach (var handler in handlers)
@@ -20,7 +23,18 @@ internal sealed class EventSubscriptions(IEventTransport transport, ModuleDataba
 
     public async Task StopAsync(CancellationToken cancellationToken)
     {
-        await Task.WhenAll(_attached.Select(attached => attached.DisposeAsync().AsTask())).WaitAsync(cancellationToken);
+        var drained = Task.WhenAll(_attached.Select(attached => attached.DisposeAsync().AsTask()));
+        await drained.WaitAsync(DrainWithin, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (drained.IsCompleted)
+        {
+            await drained;
+        }
+        else
+        {
+            // What still runs is left behind: its event was not settled and comes again, and the inbox knows if it was done.
+            _ = drained.ContinueWith(static late => _ = late.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+        }
+
         _attached.Clear();
     }
 

@@ -4,6 +4,11 @@ namespace Wave16.Platform.Events;
 /// Carries events between modules: within the process, or over a broker. At least once; in order for one source, tenant and
 /// subject as long as nothing fails; one at a time for a consumer and subject.
 /// </summary>
+/// <remarks>
+/// Order and one at a time hold for one receiver. Over a broker the replicas of a consumer share its subscription: two of them may
+/// have events of one subject at the same time, and finish them in either order. <see cref="EventEnvelope.EntityVersion"/> tells
+/// which is the later one.
+/// </remarks>
 public interface IEventTransport
 {
     /// <summary>

@@ -4,6 +4,7 @@ using Amqp;
 using Amqp.Framing;
 using Amqp.Types;
 using Microsoft.Extensions.Logging;
+using Wave16.ServiceDefaults;
 
 namespace Wave16.Platform.Events.Amqp;
 
@@ -18,6 +19,7 @@ internal sealed class AmqpReceiver : IAsyncDisposable
     // Failures remembered by event id, for brokers that do not say how often they delivered.
     private const int Remembered = 10_000;
     private const int LongestReason = 1000;
+    private static readonly TimeSpan ConnectionSaysWithin = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan DetachWithin = TimeSpan.FromSeconds(2);
 
     private readonly BrokerConnection _connection;
@@ -25,27 +27,31 @@ internal sealed class AmqpReceiver : IAsyncDisposable
     private readonly string _name;
     private readonly TransportSettings _settings;
     private readonly TransportMetrics _metrics;
+    private readonly DependencyHealth _health;
     private readonly TimeProvider _time;
     private readonly ILogger _log;
     private readonly HashSet<string> _types;
     private readonly SemaphoreSlim _handlers;
-    private readonly Dictionary<SubjectOfSource, Queue<Received>> _subjects = [];
+    private readonly Dictionary<SubjectOfSource, Waiting> _subjects = [];
     private readonly ConcurrentDictionary<string, int> _failures = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, byte> _unknown = new(StringComparer.Ordinal);
     private readonly CancellationTokenSource _detaching = new();
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _gate = new();
+    private readonly List<string> _topics;
     private readonly List<Task> _links;
     private bool _closed;
 
     public AmqpReceiver(
-        BrokerConnection connection, EventSubscription subscription, TransportSettings settings, TransportMetrics metrics, TimeProvider time, ILogger log)
+        BrokerConnection connection, EventSubscription subscription, TransportSettings settings, TransportMetrics metrics, DependencyHealth health,
+        TimeProvider time, ILogger log)
     {
-        (_connection, _subscription, _settings, _metrics, _time, _log) = (connection, subscription, settings, metrics, time, log);
+        (_connection, _subscription, _settings, _metrics, _health, _time, _log) = (connection, subscription, settings, metrics, health, time, log);
         _name = BrokerNames.Subscription(subscription.Consumer);
         _types = new(subscription.Types, StringComparer.Ordinal);
         _handlers = new(settings.Concurrency, settings.Concurrency);
-        var topics = subscription.Types.Select(BrokerNames.Topic).Distinct(StringComparer.Ordinal).ToList();
-        _links = topics.ConvertAll(topic => Task.Run(() => RunAsync(topic), CancellationToken.None));
+        _topics = subscription.Types.Select(BrokerNames.Topic).Distinct(StringComparer.Ordinal).ToList();
+        _links = _topics.ConvertAll(topic => Task.Run(() => RunAsync(topic), CancellationToken.None));
     }
 
     public async ValueTask DisposeAsync()
@@ -67,6 +73,7 @@ internal sealed class AmqpReceiver : IAsyncDisposable
         await _detaching.CancelAsync();
         await _idle.Task;
         await Task.WhenAll(_links);
+        _topics.ForEach(topic => _health.Forget(BrokerAddress.Name, Reporter(topic)));
         _detaching.Dispose();
         _handlers.Dispose();
     }
@@ -79,15 +86,16 @@ internal sealed class AmqpReceiver : IAsyncDisposable
             try
             {
                 var broker = await _connection.OpenAsync(stopping);
+                var since = _time.GetTimestamp();
                 var link = new ReceivingLink(await broker.ReceiverAsync(broker.Dialect.Receiving(topic, _name)), broker.Dialect, _settings, stopping);
+                _health.Report(BrokerAddress.Name, DependencyState.Healthy, reporter: Reporter(topic));
                 if (failures > 0)
                 {
                     _log.LogInformation("{Consumer} receives from {Topic} again", _subscription.Consumer, topic);
-                    failures = 0;
                 }
 
                 link.Start(message => Take(link, message));
-                await link.Ended.WaitAsync(stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await ((Task)link.Ended).WaitAsync(stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 if (stopping.IsCancellationRequested)
                 {
                     // Settle what is being handled, give the rest back, then detach.
@@ -95,6 +103,12 @@ internal sealed class AmqpReceiver : IAsyncDisposable
                     await link.DetachAsync(DetachWithin);
                     return;
                 }
+
+                // Of a connection that ends its links hear first.
+                await ((Task)broker.Ended).WaitAsync(ConnectionSaysWithin, _time, stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                // One that was good for something is replaced soon; one that ends as soon as it is attached is no better than a refusal.
+                failures = link.HasDelivered || _time.GetElapsedTime(since) > _settings.LongestReconnect ? 0 : failures;
+                Lost(topic, await link.Ended, broker.Ended.IsCompleted, failures++ == 0);
             }
             catch (OperationCanceledException) when (stopping.IsCancellationRequested)
             {
@@ -102,15 +116,28 @@ internal sealed class AmqpReceiver : IAsyncDisposable
             }
             catch (Exception refused)
             {
-                if (failures++ == 0)
-                {
-                    _log.LogWarning(refused, "{Consumer} does not receive from {Topic}: {Reason}; it is tried again", _subscription.Consumer, topic, refused.Message);
-                }
-
-                await Task.Delay(_settings.Reconnect(failures), _time, stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                Lost(topic, refused.Message, withConnection: false, failures++ == 0, refused);
             }
+
+            await Task.Delay(_settings.Reconnect(failures), _time, stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
+
+    private void Lost(string topic, string reason, bool withConnection, bool first, Exception? refused = null)
+    {
+        if (withConnection)
+        {
+            // Logged and reported where it is kept.
+            return;
+        }
+
+        _health.Report(BrokerAddress.Name, DependencyState.Degraded, $"{_subscription.Consumer} does not receive from {topic}; its events wait at the broker", Reporter(topic));
+        _log.Log(
+            first ? LogLevel.Warning : LogLevel.Debug, refused,
+            "{Consumer} does not receive from {Topic}: {Reason}; it is tried again", _subscription.Consumer, topic, reason);
+    }
+
+    private string Reporter(string topic) => $"{_subscription.Consumer} from {topic}";
 
     // On the connection's only reading thread: nothing here may wait.
     private void Take(ReceivingLink link, Message message)
@@ -129,14 +156,14 @@ internal sealed class AmqpReceiver : IAsyncDisposable
             return;
         }
 
-        if (!_types.Contains(envelope.Type))
+        if (!_types.Contains(envelope.Type) && link.Dialect.DeliversEveryType)
         {
             link.Accept(message);
             return;
         }
 
         var received = new Received(link, message, envelope, _time.GetTimestamp());
-        var subject = new SubjectOfSource(envelope.Source, envelope.TenantId, envelope.Subject);
+        var subject = SubjectOf(envelope);
         lock (_gate)
         {
             if (_closed)
@@ -147,11 +174,16 @@ internal sealed class AmqpReceiver : IAsyncDisposable
 
             if (_subjects.TryGetValue(subject, out var waiting))
             {
-                waiting.Enqueue(received);
+                waiting.Later.Enqueue(received);
+                if (waiting.HeadPauses)
+                {
+                    link.Park(message);
+                }
+
                 return;
             }
 
-            _subjects.Add(subject, new Queue<Received>([received]));
+            _subjects.Add(subject, new Waiting(received));
         }
 
         _ = Task.Run(() => WorkAsync(subject), CancellationToken.None);
@@ -178,7 +210,8 @@ internal sealed class AmqpReceiver : IAsyncDisposable
         lock (_gate)
         {
             var waiting = _subjects[subject];
-            if (waiting.TryDequeue(out var next))
+            waiting.HeadPauses = false;
+            if (waiting.Later.TryDequeue(out var next))
             {
                 return next;
             }
@@ -195,13 +228,29 @@ internal sealed class AmqpReceiver : IAsyncDisposable
 
     private async Task HandleAsync(Received received)
     {
-        var (link, message, envelope, _) = received;
+        var (link, message, envelope, at) = received;
         var stopping = _detaching.Token;
         for (var tries = 1; ; tries++)
         {
-            if (stopping.IsCancellationRequested || link.Ended.IsCompleted)
+            if (stopping.IsCancellationRequested || link.Ended.IsCompleted || link.Left(message, at, _time) <= TimeSpan.Zero)
             {
+                // Also when it waited here until it was, or soon will be, someone else's.
                 link.Release(message);
+                return;
+            }
+
+            if (!_types.Contains(envelope.Type))
+            {
+                // Asked for by another release of this consumer, with which this one shares the subscription, or by a filter that
+                // was left behind. Not ours to drop: a newer replica may get it next, and in the end it is a dead letter.
+                _metrics.Received(_subscription.Consumer, "unknown");
+                if (_unknown.TryAdd(envelope.Type, 0))
+                {
+                    _log.LogWarning("{Consumer}: {Type} comes and is not known to this release; such events are given back", _subscription.Consumer, envelope.Type);
+                }
+
+                await PauseAsync(_settings.Wait(Failures(message, envelope)), received, stopping);
+                link.Fail(message);
                 return;
             }
 
@@ -220,16 +269,16 @@ internal sealed class AmqpReceiver : IAsyncDisposable
                     return;
                 case DeliveryOutcome.Unavailable down:
                     var wait = down.RetryAfter is { } asked && asked > _settings.Wait(tries) ? asked : _settings.Wait(tries);
-                    if (_time.GetElapsedTime(received.At) + wait >= link.HoldFor(message, _time))
+                    if (wait >= link.Left(message, at, _time))
                     {
                         link.Release(message);
                         return;
                     }
 
-                    await WaitAsync(wait, link, stopping);
+                    await PauseAsync(wait, received, stopping);
                     break;
                 default:
-                    await WaitAsync(_settings.Wait(Failures(message, envelope)), link, stopping);
+                    await PauseAsync(_settings.Wait(Failures(message, envelope)), received, stopping);
                     link.Fail(message);
                     return;
             }
@@ -280,16 +329,38 @@ internal sealed class AmqpReceiver : IAsyncDisposable
         return Math.Max(seen, 1 + (int)Math.Min(message.Header?.DeliveryCount ?? 0, 100));
     }
 
-    private async Task WaitAsync(TimeSpan wait, ReceivingLink link, CancellationToken stopping)
+    // What is behind it waits, too, and must not use up the credit of the other subjects.
+    private async Task PauseAsync(TimeSpan wait, Received received, CancellationToken stopping)
     {
+        var (link, _, envelope, _) = received;
+        lock (_gate)
+        {
+            var waiting = _subjects[SubjectOf(envelope)];
+            waiting.HeadPauses = true;
+            foreach (var later in waiting.Later)
+            {
+                later.Link.Park(later.Message);
+            }
+        }
+
         using var over = CancellationTokenSource.CreateLinkedTokenSource(stopping);
         await Task.WhenAny(Task.Delay(wait, _time, over.Token), link.Ended);
         await over.CancelAsync();
     }
 
+    private static SubjectOfSource SubjectOf(EventEnvelope envelope) => new(envelope.Source, envelope.TenantId, envelope.Subject);
+
     private static string Short(string reason) => reason.Length <= LongestReason ? reason : reason[..LongestReason];
 
     private readonly record struct SubjectOfSource(string Source, string Tenant, string Id);
+
+    private sealed class Waiting(Received first)
+    {
+        public Queue<Received> Later { get; } = new([first]);
+
+        /// <summary>What is being handled has failed, and waits before it is tried again or given back.</summary>
+        public bool HeadPauses { get; set; }
+    }
 
     private sealed record Received(ReceivingLink Link, Message Message, EventEnvelope Envelope, long At);
 }
@@ -301,12 +372,16 @@ internal sealed class AmqpReceiver : IAsyncDisposable
 /// </summary>
 internal sealed class ReceivingLink
 {
+    // For the clocks' difference and the way of the answer.
+    private static readonly TimeSpan BeforeLockEnds = TimeSpan.FromSeconds(5);
+
     private readonly ReceiverLink _link;
     private readonly BrokerDialect _dialect;
     private readonly TransportSettings _settings;
     private readonly CancellationToken _stopping;
-    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<Message> _held = [];
+    private readonly HashSet<Message> _parked = [];
     private readonly Lock _gate = new();
     private int _coming;
     private int _owed;
@@ -319,16 +394,22 @@ internal sealed class ReceivingLink
     public ReceivingLink(ReceiverLink link, BrokerDialect dialect, TransportSettings settings, CancellationToken stopping)
     {
         (_link, _dialect, _settings, _stopping) = (link, dialect, settings, stopping);
-        link.AddClosedCallback((_, _) => _ended.TrySetResult());
+        link.AddClosedCallback((_, error) => _ended.TrySetResult(LinkAttachment.Reason(error)));
     }
 
-    public Task Ended => _ended.Task;
+    public BrokerDialect Dialect => _dialect;
+
+    /// <summary>Completes with the reason.</summary>
+    public Task<string> Ended => _ended.Task;
+
+    public bool HasDelivered { get; private set; }
 
     public void Start(Action<Message> take)
     {
         // Zero first: it only sets the callback.
         _link.Start(0, (_, message) =>
         {
+            HasDelivered = true;
             lock (_gate)
             {
                 _coming--;
@@ -345,12 +426,12 @@ internal sealed class ReceivingLink
         Grant();
     }
 
-    /// <summary>How long, from when it came, the message can be kept here before the broker takes it back.</summary>
-    public TimeSpan HoldFor(Message message, TimeProvider time)
+    /// <summary>How long from now the message can still be kept here before the broker takes it back.</summary>
+    public TimeSpan Left(Message message, long at, TimeProvider time)
     {
-        var most = _settings.HoldFor ?? _dialect.HoldFor;
+        var left = (_settings.HoldFor ?? _dialect.HoldFor) - time.GetElapsedTime(at);
         return message.MessageAnnotations?.Map.TryGetValue(new Symbol("x-opt-locked-until"), out var until) is true && until is DateTime lockedUntil
-            && lockedUntil - time.GetUtcNow().UtcDateTime is var left && left < most ? left : most;
+            && lockedUntil - time.GetUtcNow().UtcDateTime - BeforeLockEnds is var locked && locked < left ? locked : left;
     }
 
     public void Accept(Message message) => Settle(message, new Accepted());
@@ -369,6 +450,24 @@ internal sealed class ReceivingLink
 
     /// <summary>Not handled at all.</summary>
     public void Release(Message message) => Settle(message, new Released());
+
+    /// <summary>
+    /// Waits here behind one that has failed: others come in its stead, up to <see cref="TransportSettings.MostParked"/> of them.
+    /// </summary>
+    public void Park(Message message)
+    {
+        lock (_gate)
+        {
+            if (_parked.Count >= _settings.MostParked || !_parked.Add(message))
+            {
+                return;
+            }
+
+            _owed++;
+        }
+
+        Grant();
+    }
 
     /// <summary>Came after the end had begun: given back when the others are settled, and not before, or it would come again at once.</summary>
     public void Hold(Message message)
@@ -406,7 +505,8 @@ internal sealed class ReceivingLink
             _link.Complete(message, state);
             lock (_gate)
             {
-                _owed++;
+                // For one that was parked the credit has been given.
+                _owed += _parked.Remove(message) ? 0 : 1;
             }
 
             Grant();
@@ -427,7 +527,14 @@ internal sealed class ReceivingLink
             }
 
             (_coming, _owed) = (_owed, 0);
-            _link.SetCredit(_coming, CreditMode.Manual);
+            try
+            {
+                _link.SetCredit(_coming, CreditMode.Manual);
+            }
+            catch (Exception ended) when (ended is AmqpException or ObjectDisposedException)
+            {
+                // With its session or its connection: nothing more comes on it.
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ internal sealed class AmqpTransport : IEventTransport, IAsyncDisposable
     private readonly BrokerConnection _receiving;
     private readonly TransportSettings _settings;
     private readonly TransportMetrics _metrics;
+    private readonly DependencyHealth _health;
     private readonly TimeProvider _time;
     private readonly ILogger _log;
     private readonly HashSet<string> _subscribed = new(StringComparer.Ordinal);
@@ -25,7 +26,7 @@ internal sealed class AmqpTransport : IEventTransport, IAsyncDisposable
         BrokerAddress address, TransportSettings settings, TransportMetrics metrics, DependencyHealth health, TimeProvider time, ILogger log,
         Func<TokenCredential>? identity = null)
     {
-        (_settings, _metrics, _time, _log) = (settings, metrics, time, log);
+        (_settings, _metrics, _health, _time, _log) = (settings, metrics, health, time, log);
         // AZURE_CLIENT_ID and AZURE_TOKEN_CREDENTIALS are its own.
         var tokens = BrokerTokens.For(address, identity ?? (static () => new DefaultAzureCredential()), time);
         _publishing = Connection("publishing");
@@ -75,7 +76,7 @@ internal sealed class AmqpTransport : IEventTransport, IAsyncDisposable
                 throw new InvalidOperationException($"{subscription.Consumer} is subscribed already.");
             }
 
-            var receiver = new AmqpReceiver(_receiving, subscription, _settings, _metrics, _time, _log);
+            var receiver = new AmqpReceiver(_receiving, subscription, _settings, _metrics, _health, _time, _log);
             _receivers.Add(receiver);
             return Task.FromResult<IAsyncDisposable>(new Attached(this, receiver, subscription.Consumer));
         }

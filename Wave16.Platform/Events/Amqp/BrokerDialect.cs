@@ -12,6 +12,9 @@ internal sealed record BrokerDialect(string Product, Func<string, string, string
     /// <summary>The broker gives back what no subscription asks for, and nothing else: nobody subscribing is delivered.</summary>
     public bool ReleasesUnrouted { get; init; }
 
+    /// <summary>A subscription cannot say which types it wants: all of its topic come, and those of others are not missed.</summary>
+    public bool DeliversEveryType { get; init; }
+
     /// <summary>How long the broker lets a message be held before it takes it back and counts an attempt.</summary>
     public TimeSpan HoldFor { get; init; }
 
@@ -41,6 +44,7 @@ internal sealed record BrokerDialect(string Product, Func<string, string, string
     // ActiveMQ Artemis, "fully qualified queue names".
     public static BrokerDialect Artemis { get; } = new("ActiveMQ Artemis", (topic, _) => topic, (topic, subscription) => $"{topic}::{BrokerNames.Queue(topic, subscription)}")
     {
+        DeliversEveryType = true,
         HoldFor = TimeSpan.FromMinutes(20),
     };
 

@@ -49,6 +49,19 @@ internal static class LinkAttachment
         { Condition: var condition } => condition,
     };
 
+    /// <summary>Without waiting. A session is its link's own, and a connection has 256 at most: one that outlives its link is lost for good.</summary>
+    public static void Close(AmqpObject? ended)
+    {
+        try
+        {
+            ended?.Close(TimeSpan.Zero);
+        }
+        catch (Exception already) when (already is AmqpException or ObjectDisposedException)
+        {
+            // With its session, or its connection.
+        }
+    }
+
     private static TaskCompletionSource<Attach> New() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     // An attach without the terminus that was asked for is followed by a detach that says why (2.6.3).

@@ -12,6 +12,7 @@ namespace Wave16.Platform.Events.Amqp;
 internal sealed class OpenBroker : IAsyncDisposable
 {
     private static readonly TimeSpan CloseWithin = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan AttachWithin = TimeSpan.FromSeconds(10);
 
     private readonly BrokerAddress _address;
     private readonly Connection _connection;
@@ -94,13 +95,8 @@ internal sealed class OpenBroker : IAsyncDisposable
     /// <exception cref="BrokerException">The broker will not attach it.</exception>
     public async Task<ReceiverLink> ReceiverAsync(string address)
     {
-        await AuthorizeAsync(address);
-        return await GuardedAsync(async () =>
-        {
-            var link = LinkAttachment.Receive(new Session(_connection), LinkAttachment.Durable(address), new Target(), out var attached);
-            await attached;
-            return link;
-        });
+        var (link, _) = await AttachAsync(address, session => (LinkAttachment.Receive(session, LinkAttachment.Durable(address), new Target(), out var attached), attached));
+        return link;
     }
 
     public async ValueTask DisposeAsync()
@@ -118,28 +114,43 @@ internal sealed class OpenBroker : IAsyncDisposable
 
     private async Task<TopicSender> AttachSenderAsync(string address, string entity)
     {
-        await AuthorizeAsync(entity);
-        return await GuardedAsync(async () =>
-        {
-            var link = LinkAttachment.Send(new Session(_connection), address, durable: true, out var attached);
-            return new TopicSender(link, await attached, Dialect, Ended);
-        });
+        var (link, answer) = await AttachAsync(entity, session => (LinkAttachment.Send(session, address, durable: true, out var attached), attached));
+        return new TopicSender(link, answer, Dialect, Ended);
     }
 
-    private Task AuthorizeAsync(string entity) => _security?.AuthorizeAsync($"sb://{_address.Host}/{entity}") ?? Task.CompletedTask;
-
-    private async Task<T> GuardedAsync<T>(Func<Task<T>> attach)
+    private async Task<(TLink Link, Attach Answer)> AttachAsync<TLink>(string entity, Func<Session, (TLink Link, Task<Attach> Answer)> attach)
+        where TLink : Link
     {
+        var audience = $"sb://{_address.Host}/{entity}";
+        await (_security?.AuthorizeAsync(audience) ?? Task.CompletedTask);
+        TLink? link = null;
         try
         {
-            return await attach().WaitAsync(CloseWithin * 5);
+            var session = new Session(_connection);
+            (link, var answer) = attach(session);
+            link.AddClosedCallback((_, error) =>
+            {
+                if ((string?)error?.Condition == "amqp:unauthorized-access")
+                {
+                    _security?.Forget(audience);
+                }
+
+                LinkAttachment.Close(session);
+            });
+            return (link, await answer.WaitAsync(AttachWithin));
         }
         catch (AmqpException ended)
         {
             throw new BrokerException(LinkAttachment.Reason(ended.Error), ended);
         }
+        catch (ObjectDisposedException ended)
+        {
+            throw new BrokerException("the connection has ended", ended);
+        }
         catch (TimeoutException silent)
         {
+            LinkAttachment.Close(link);
+            LinkAttachment.Close(link?.Session);
             throw new BrokerException("the broker did not answer", silent);
         }
     }

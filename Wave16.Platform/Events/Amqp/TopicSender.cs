@@ -14,6 +14,7 @@ internal sealed class TopicSender
     private readonly BrokerDialect _dialect;
     private readonly ulong _largest;
     private readonly Task<string> _ended;
+    private readonly ConcurrentDictionary<(string Source, string Id), Lazy<Task<DeliveryOutcome>>> _underWay = new();
     private readonly ConcurrentDictionary<TaskCompletionSource<DeliveryOutcome>, byte> _waiting = new();
 
     /// <param name="link">Attached.</param>
@@ -44,6 +45,14 @@ internal sealed class TopicSender
             return new DeliveryOutcome.Rejected($"the broker takes messages of at most {_largest} bytes");
         }
 
+        // Whoever stops to wait leaves the message where it is: the library keeps it until the broker gives credit, and to cancel one
+        // that has been sent breaks its list of the others. The next attempt waits for the same one instead of adding a copy.
+        var sent = _underWay.GetOrAdd((envelope.Source, envelope.Id), _ => new Lazy<Task<DeliveryOutcome>>(() => HandOverAsync(envelope)));
+        return await sent.Value.WaitAsync(cancellation);
+    }
+
+    private async Task<DeliveryOutcome> HandOverAsync(EventEnvelope envelope)
+    {
         var answer = new TaskCompletionSource<DeliveryOutcome>(TaskCreationOptions.RunContinuationsAsynchronously);
         _waiting[answer] = 0;
         try
@@ -55,7 +64,7 @@ internal sealed class TopicSender
                 answer.TrySetResult(Lost());
             }
 
-            return await answer.Task.WaitAsync(cancellation);
+            return await answer.Task;
         }
         catch (Exception closed) when (closed is AmqpException or ObjectDisposedException)
         {
@@ -64,6 +73,7 @@ internal sealed class TopicSender
         finally
         {
             _waiting.TryRemove(answer, out _);
+            _underWay.TryRemove((envelope.Source, envelope.Id), out _);
         }
     }
 

@@ -6,6 +6,9 @@ internal sealed record TransportSettings
     /// <summary>Messages that one receiver has in hand, at most; the broker keeps the rest for others.</summary>
     public int Credit { get; init; } = 64;
 
+    /// <summary>Messages that are in hand beyond that, at most, because they wait behind one of their subject that has failed.</summary>
+    public int MostParked { get; init; } = 192;
+
     /// <summary>Subjects of one consumer that are handled at the same time.</summary>
     public int Concurrency { get; init; } = 16;
 

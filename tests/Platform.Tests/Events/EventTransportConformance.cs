@@ -325,6 +325,41 @@ public sealed class InProcessTransportTests(PostgresFixture postgres) : EventTra
     }
 
     [Fact]
+    public async Task A_handler_that_hangs_does_not_take_the_time_of_what_stops_after_the_subscriptions()
+    {
+        await using var store = await OpenStoreAsync();
+        var transport = new InProcessTransport();
+        var handler = new Hanging();
+        var subscriptions = new EventSubscriptions(transport, store.Database, [handler]) { DrainWithin = TimeSpan.FromMilliseconds(50) };
+        await subscriptions.StartAsync(Cancellation);
+        var published = transport.PublishAsync(new EventEnvelope { Id = "1", Source = "s", Type = "x", Subject = "s", Time = default, TenantId = "t", EntityVersion = 1, Data = "{}" }, Cancellation);
+        await handler.Begun.Task.Soon();
+
+        await subscriptions.StopAsync(Cancellation).Soon();
+
+        Assert.False(published.IsCompleted);
+        handler.Ended.SetResult();
+        await published.Soon();
+    }
+
+    private sealed class Hanging : IEventHandler
+    {
+        public TaskCompletionSource Begun { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public TaskCompletionSource Ended { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public string Consumer => "tests/hanging";
+
+        public IReadOnlyCollection<string> Types { get; } = ["x"];
+
+        public Task HandleAsync(EventEnvelope envelope, string commandId, CancellationToken cancellation)
+        {
+            Begun.SetResult();
+            return Ended.Task;
+        }
+    }
+
+    [Fact]
     public async Task One_consumer_name_has_one_receiver()
     {
         var transport = new InProcessTransport();

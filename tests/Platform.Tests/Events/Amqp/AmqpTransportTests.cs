@@ -23,10 +23,13 @@ internal static class Broker
         LongestReconnect = TimeSpan.FromMilliseconds(500),
     };
 
+    /// <summary>A type that only the next release of <c>tests/b</c> takes.</summary>
+    public const string NewType = "wave16.tests.thing-changed.v1";
+
     /// <summary>The topic <c>tests</c> with room for the consumers <c>tests/a</c> and <c>tests/b</c>.</summary>
     public static BrokerTopology Topology { get; } = BrokerTopology.Of(
         ["tests"],
-        [("tests/a", ["wave16.tests.thing-happened.v1"]), ("tests/b", ["wave16.tests.thing-happened.v1"])]);
+        [("tests/a", ["wave16.tests.thing-happened.v1"]), ("tests/b", ["wave16.tests.thing-happened.v1", NewType])]);
 
     public static string Definitions => Topology.ToRabbitMqDefinitions(virtualHost: null);
 

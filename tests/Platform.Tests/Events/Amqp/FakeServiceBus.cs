@@ -14,22 +14,30 @@ namespace Wave16.Platform.Tests.Events.Amqp;
 
 /// <summary>
 /// What Azure Service Bus does at its door: SASL ANONYMOUS, then a token at <c>$cbs</c> that it verifies itself, and no link to an
-/// entity without one for it. Behind the door it only keeps what was published.
+/// entity without one for it, nor beyond its life. Behind the door it keeps what was
+/// published, gives receivers what the test says, and keeps how they settled it.
 /// </summary>
-internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessageProcessor, IDisposable
+internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessageProcessor, IMessageSource, IDisposable
 {
     public const string KeyName = "RootManageSharedAccessKey";
     public const string Key = "SAS_KEY_VALUE";
 
     private readonly ContainerHost _host;
-    private readonly Func<DateTimeOffset> _now;
-    private readonly ConcurrentDictionary<string, byte> _authorized = new(StringComparer.Ordinal);
+    private readonly TimeProvider _time;
+    private readonly ConcurrentDictionary<string, DateTimeOffset> _authorized = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<ListenerLink, string> _links = new();
+    private readonly ConcurrentBag<ITimer> _timers = [];
     private readonly Channel<PutToken> _tokens = Channel.CreateUnbounded<PutToken>();
     private readonly Channel<Message> _published = Channel.CreateUnbounded<Message>();
+    private readonly Channel<Message> _waiting = Channel.CreateUnbounded<Message>();
+    private readonly Channel<DeliveryState> _settled = Channel.CreateUnbounded<DeliveryState>();
+    private int _receivers;
 
-    public FakeServiceBus(Func<DateTimeOffset> now)
+    /// <param name="time">Of which tokens expire.</param>
+    /// <param name="hasSecurity">Knows <c>$cbs</c>.</param>
+    public FakeServiceBus(TimeProvider time, bool hasSecurity = true)
     {
-        _now = now;
+        _time = time;
         using (var free = new TcpListener(IPAddress.Loopback, 0))
         {
             free.Start();
@@ -38,7 +46,11 @@ internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessa
 
         _host = new ContainerHost(new Address("127.0.0.1", Port, null, null, "/", "AMQP"));
         _host.Listeners[0].SASL.EnableAnonymousMechanism = true;
-        _host.RegisterRequestProcessor("$cbs", this);
+        if (hasSecurity)
+        {
+            _host.RegisterRequestProcessor("$cbs", this);
+        }
+
         _host.RegisterLinkProcessor(this);
         _host.Open();
     }
@@ -52,6 +64,18 @@ internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessa
 
     /// <summary>From now on every token is refused.</summary>
     public bool Refuses { get; set; }
+
+    /// <summary>From now on every link is refused.</summary>
+    public bool RefusesLinks { get; set; }
+
+    /// <summary>From now on every receiver is attached, and detached at once.</summary>
+    public bool DropsReceivers { get; set; }
+
+    /// <summary>How often a receiver has asked to be attached.</summary>
+    public int Receivers => Volatile.Read(ref _receivers);
+
+    /// <summary>Messages that a new sender may send before it is given more.</summary>
+    public int SenderCredit { get; init; } = 100;
 
     int IRequestProcessor.Credit => 100;
 
@@ -70,7 +94,9 @@ internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessa
         var status = !Refuses && IsValid(put) ? 202 : 401;
         if (status == 202)
         {
-            _authorized[put.Audience] = 0;
+            var expires = new DateTimeOffset((DateTime)request.ApplicationProperties["expiration"], TimeSpan.Zero);
+            _authorized[put.Audience] = expires;
+            _timers.Add(_time.CreateTimer(_ => Expire(put.Audience), null, expires - _time.GetUtcNow(), Timeout.InfiniteTimeSpan));
         }
 
         var answer = new Message { ApplicationProperties = new ApplicationProperties() };
@@ -82,13 +108,59 @@ internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessa
     public void Process(AttachContext attachContext)
     {
         var entity = attachContext.Attach.Role ? ((Source)attachContext.Attach.Source).Address : ((Target)attachContext.Attach.Target).Address;
-        if (!_authorized.ContainsKey($"sb://127.0.0.1/{entity}"))
+        var audience = $"sb://127.0.0.1/{entity}";
+        if (!_authorized.ContainsKey(audience))
         {
             attachContext.Complete(new Error(global::Amqp.ErrorCode.UnauthorizedAccess) { Description = "no token" });
             return;
         }
 
-        attachContext.Complete(new TargetLinkEndpoint(this, attachContext.Link), 100);
+        if (attachContext.Attach.Role)
+        {
+            Interlocked.Increment(ref _receivers);
+        }
+
+        if (RefusesLinks)
+        {
+            attachContext.Complete(new Error("com.microsoft:server-busy") { Description = "later" });
+            return;
+        }
+
+        _links[attachContext.Link] = audience;
+        if (!attachContext.Attach.Role)
+        {
+            attachContext.Complete(new TargetLinkEndpoint(this, attachContext.Link), SenderCredit);
+            return;
+        }
+
+        attachContext.Complete(new SourceLinkEndpoint(this, attachContext.Link), 0);
+        if (DropsReceivers)
+        {
+            attachContext.Link.Close(TimeSpan.Zero, new Error("com.microsoft:entity-disabled") { Description = "not now" });
+        }
+    }
+
+    /// <summary>To whatever receiver there is.</summary>
+    public void Send(Message message) => _waiting.Writer.TryWrite(message);
+
+    /// <summary>How the next message was settled.</summary>
+    public Task<DeliveryState> NextOutcomeAsync() => _settled.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().Soon();
+
+    public async Task<ReceiveContext> GetMessageAsync(ListenerLink link) => new(link, await _waiting.Reader.ReadAsync(TestContext.Current.CancellationToken));
+
+    public void DisposeMessage(ReceiveContext receiveContext, DispositionContext dispositionContext)
+    {
+        _settled.Writer.TryWrite(dispositionContext.DeliveryState);
+        dispositionContext.Complete();
+    }
+
+    /// <summary>All senders may send again.</summary>
+    public void GiveCredit()
+    {
+        foreach (var (link, _) in _links.Where(open => open.Key.Role))
+        {
+            link.SetCredit(100, drain: false);
+        }
     }
 
     public void Process(MessageContext messageContext)
@@ -97,7 +169,36 @@ internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessa
         _published.Writer.TryWrite(messageContext.Message);
     }
 
-    public void Dispose() => _host.Close();
+    /// <summary>Detaches what the audience's token opened, and remembers none for it.</summary>
+    public void Withdraw(string audience)
+    {
+        _authorized.TryRemove(audience, out _);
+        foreach (var (link, _) in _links.Where(open => open.Value == audience))
+        {
+            if (_links.TryRemove(link, out _))
+            {
+                link.Close(TimeSpan.Zero, new Error(global::Amqp.ErrorCode.UnauthorizedAccess) { Description = "the token is not honoured" });
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (var timer in _timers)
+        {
+            timer.Dispose();
+        }
+
+        _host.Close();
+    }
+
+    private void Expire(string audience)
+    {
+        if (_authorized.TryGetValue(audience, out var expires) && expires <= _time.GetUtcNow())
+        {
+            Withdraw(audience);
+        }
+    }
 
     private bool IsValid(PutToken put) => put switch
     {
@@ -117,7 +218,7 @@ internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessa
         var parts = put.Token[Scheme.Length..].Split('&').Select(part => part.Split('=', 2)).ToDictionary(part => part[0], part => part[1], StringComparer.Ordinal);
         var signature = Convert.ToBase64String(HMACSHA256.HashData(Encoding.UTF8.GetBytes(Key), Encoding.UTF8.GetBytes($"{parts["sr"]}\n{parts["se"]}")));
         return Uri.UnescapeDataString(parts["sig"]) == signature && parts["skn"] == KeyName && Uri.UnescapeDataString(parts["sr"]) == put.Audience
-            && DateTimeOffset.FromUnixTimeSeconds(long.Parse(parts["se"], CultureInfo.InvariantCulture)) > _now();
+            && DateTimeOffset.FromUnixTimeSeconds(long.Parse(parts["se"], CultureInfo.InvariantCulture)) > _time.GetUtcNow();
     }
 }
 

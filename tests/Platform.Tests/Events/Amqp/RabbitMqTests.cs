@@ -162,6 +162,28 @@ public sealed class RabbitMqTests(RabbitMqFixture rabbitMq) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_subject_that_fails_and_has_many_events_does_not_keep_the_others_from_coming()
+    {
+        var transport = Connected(await ConnectionStringAsync(), Broker.Settings with { Credit = 4, MostParked = 40, FirstWait = TimeSpan.FromHours(1), LongestWait = TimeSpan.FromHours(1) });
+        var good = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var subscription = await transport.SubscribeAsync(new EventSubscription("tests/a", [Type], (envelope, _) =>
+        {
+            if (envelope.Subject == "bad")
+            {
+                throw new InvalidOperationException("not yet");
+            }
+
+            good.TrySetResult();
+            return Task.CompletedTask;
+        }), Cancellation);
+
+        await PublishAsync(transport, Enumerable.Range(1, 20).Select(version => Event("bad", version)));
+        await PublishAsync(transport, [Event("good", 1)]);
+
+        await good.Task.Soon();
+    }
+
+    [Fact]
     public async Task Two_replicas_of_a_consumer_share_its_events()
     {
         var connectionString = await ConnectionStringAsync();
@@ -180,6 +202,22 @@ public sealed class RabbitMqTests(RabbitMqFixture rabbitMq) : IAsyncLifetime
             mine.TrySetResult();
             await theirs.Task.Soon();
         }
+    }
+
+    [Fact]
+    public async Task What_a_replica_of_the_release_before_does_not_know_comes_to_a_newer_one()
+    {
+        var connectionString = await ConnectionStringAsync();
+        var known = new Collected();
+        await using var older = await known.SubscribeAsync(Connected(connectionString, Broker.Settings with { FirstWait = TimeSpan.FromMilliseconds(200) }), "tests/b");
+        await PublishAsync(Connected(connectionString), Enumerable.Range(1, 5).Select(i => Event($"s{i}", 1) with { Type = Broker.NewType }));
+        await PublishAsync(Connected(connectionString), [Event("last", 1)]);
+        await known.WhenAsync(() => known.Count == 1);
+
+        var received = new Collected();
+        await using var newer = await received.SubscribeAsync(Connected(connectionString), "tests/b", types: [Type, Broker.NewType]);
+
+        await received.WhenAsync(() => received.Ids.Count == 5);
     }
 
     [Fact]
@@ -349,8 +387,8 @@ public sealed class RabbitMqTests(RabbitMqFixture rabbitMq) : IAsyncLifetime
 
         public int Count => Volatile.Read(ref _count);
 
-        public Task<IAsyncDisposable> SubscribeAsync(AmqpTransport transport, string consumer, Func<Task>? first = null) =>
-            transport.SubscribeAsync(new EventSubscription(consumer, [Type], async (envelope, _) =>
+        public Task<IAsyncDisposable> SubscribeAsync(AmqpTransport transport, string consumer, Func<Task>? first = null, string[]? types = null) =>
+            transport.SubscribeAsync(new EventSubscription(consumer, types ?? [Type], async (envelope, _) =>
             {
                 await (first?.Invoke() ?? Task.CompletedTask);
                 Versions.GetOrAdd(envelope.Subject, _ => []).Add(envelope.EntityVersion);

@@ -17,7 +17,7 @@ public sealed class ServiceBusSecurityTests
     [Fact]
     public async Task A_token_signed_with_the_shared_key_opens_the_topic_that_is_published_to()
     {
-        using var bus = new FakeServiceBus(_time.GetUtcNow);
+        using var bus = new FakeServiceBus(_time);
         await using var transport = Connect(BrokerAddress.Parse(bus.ConnectionString));
 
         Assert.Equal(DeliveryOutcome.Done, await transport.PublishAsync(EventMessageTests.Sample, Cancellation).Soon());
@@ -30,7 +30,7 @@ public sealed class ServiceBusSecurityTests
     [Fact]
     public async Task A_receiver_asks_for_its_own_subscription()
     {
-        using var bus = new FakeServiceBus(_time.GetUtcNow);
+        using var bus = new FakeServiceBus(_time);
         await using var transport = Connect(BrokerAddress.Parse(bus.ConnectionString));
         await using var subscription = await transport.SubscribeAsync(new EventSubscription("tests/a", [EventMessageTests.Sample.Type], (_, _) => Task.CompletedTask), Cancellation);
 
@@ -40,7 +40,7 @@ public sealed class ServiceBusSecurityTests
     [Fact]
     public async Task A_token_is_renewed_before_it_expires()
     {
-        using var bus = new FakeServiceBus(_time.GetUtcNow);
+        using var bus = new FakeServiceBus(_time);
         await using var transport = Connect(BrokerAddress.Parse(bus.ConnectionString));
         await transport.PublishAsync(EventMessageTests.Sample, Cancellation).Soon();
         var first = await bus.NextTokenAsync();
@@ -55,7 +55,7 @@ public sealed class ServiceBusSecurityTests
     [Fact]
     public async Task A_key_that_is_refused_makes_events_wait_and_says_why()
     {
-        using var bus = new FakeServiceBus(_time.GetUtcNow);
+        using var bus = new FakeServiceBus(_time);
         await using var transport = Connect(BrokerAddress.Parse(bus.ConnectionString.Replace(FakeServiceBus.Key, "hunter2", StringComparison.Ordinal)));
 
         var refused = await transport.PublishAsync(EventMessageTests.Sample, Cancellation).Soon();
@@ -66,7 +66,7 @@ public sealed class ServiceBusSecurityTests
     [Fact]
     public async Task A_key_that_is_withdrawn_ends_the_connection_when_the_last_token_expires()
     {
-        using var bus = new FakeServiceBus(_time.GetUtcNow);
+        using var bus = new FakeServiceBus(_time);
         await using var transport = Connect(BrokerAddress.Parse(bus.ConnectionString));
         await transport.PublishAsync(EventMessageTests.Sample, Cancellation).Soon();
         bus.Refuses = true;
@@ -80,7 +80,7 @@ public sealed class ServiceBusSecurityTests
     [Fact]
     public async Task A_token_of_Entra_ID_opens_the_topic_and_is_asked_for_in_the_scope_of_Service_Bus()
     {
-        using var bus = new FakeServiceBus(_time.GetUtcNow) { Jwt = "a.b.c" };
+        using var bus = new FakeServiceBus(_time) { Jwt = "a.b.c" };
         var identity = new Identity(() => new AccessToken("a.b.c", Noon.AddHours(1)));
         await using var transport = Connect(new BrokerAddress("127.0.0.1", bus.Port, Tls: false, new BrokerCredentials.Entra()), identity);
 
@@ -93,13 +93,105 @@ public sealed class ServiceBusSecurityTests
     [Fact]
     public async Task An_identity_that_cannot_be_had_makes_events_wait()
     {
-        using var bus = new FakeServiceBus(_time.GetUtcNow);
+        using var bus = new FakeServiceBus(_time);
         var identity = new Identity(() => throw new InvalidOperationException("tenant 4711 is unknown"));
         await using var transport = Connect(new BrokerAddress("127.0.0.1", bus.Port, Tls: false, new BrokerCredentials.Entra()), identity);
 
         Assert.Equal(
             new DeliveryOutcome.Unavailable("the broker is away: no token can be had (InvalidOperationException)"),
             await transport.PublishAsync(EventMessageTests.Sample, Cancellation).Soon());
+    }
+
+    [Fact]
+    public async Task An_identity_that_times_out_makes_events_wait_and_is_asked_again()
+    {
+        using var bus = new FakeServiceBus(_time) { Jwt = "a.b.c" };
+        var asked = 0;
+        var identity = new Identity(() => ++asked == 1 ? throw new TaskCanceledException("100 s") : new AccessToken("a.b.c", _time.GetUtcNow().AddHours(1)));
+        await using var transport = Connect(new BrokerAddress("127.0.0.1", bus.Port, Tls: false, new BrokerCredentials.Entra()), identity);
+
+        Assert.Equal(
+            new DeliveryOutcome.Unavailable("the broker is away: no token can be had (TaskCanceledException)"),
+            await transport.PublishAsync(EventMessageTests.Sample, Cancellation).Soon());
+        Assert.Equal(DeliveryOutcome.Done, await transport.PublishAsync(EventMessageTests.Sample, Cancellation).Soon());
+    }
+
+    [Fact]
+    public async Task An_identity_that_times_out_when_a_token_is_renewed_is_asked_again_before_it_expires()
+    {
+        using var bus = new FakeServiceBus(_time) { Jwt = "a.b.c" };
+        var asked = 0;
+        var identity = new Identity(() => ++asked == 2 ? throw new TaskCanceledException("100 s") : new AccessToken("a.b.c", _time.GetUtcNow().AddHours(1)));
+        await using var transport = Connect(new BrokerAddress("127.0.0.1", bus.Port, Tls: false, new BrokerCredentials.Entra()), identity);
+        await transport.PublishAsync(EventMessageTests.Sample, Cancellation).Soon();
+        await bus.NextTokenAsync();
+
+        await AdvanceUntilAsync(bus.NextTokenAsync());
+
+        Assert.InRange(_time.GetUtcNow() - Noon, TimeSpan.FromMinutes(46), TimeSpan.FromMinutes(60));
+        Assert.Equal(DeliveryOutcome.Done, await transport.PublishAsync(EventMessageTests.Sample, Cancellation).Soon());
+    }
+
+    [Fact]
+    public async Task A_link_that_the_broker_ends_for_its_token_gets_a_new_one()
+    {
+        using var bus = new FakeServiceBus(_time);
+        await using var transport = Connect(BrokerAddress.Parse(bus.ConnectionString));
+        await transport.PublishAsync(EventMessageTests.Sample, Cancellation).Soon();
+        await bus.NextTokenAsync();
+
+        bus.Withdraw("sb://127.0.0.1/tests");
+
+        await UntilAsync(transport, outcome => outcome is DeliveryOutcome.Delivered);
+        Assert.Equal("sb://127.0.0.1/tests", (await bus.NextTokenAsync()).Audience);
+    }
+
+    [Fact]
+    public async Task Links_that_are_refused_over_and_over_use_nothing_up()
+    {
+        using var bus = new FakeServiceBus(_time) { RefusesLinks = true };
+        await using var transport = Connect(BrokerAddress.Parse(bus.ConnectionString));
+
+        // A connection has 256 sessions.
+        for (var refused = 0; refused < 300; refused++)
+        {
+            Assert.Equal(
+                new DeliveryOutcome.Unavailable("the broker is away: com.microsoft:server-busy: later"),
+                await transport.PublishAsync(EventMessageTests.Sample, Cancellation).Soon());
+        }
+
+        bus.RefusesLinks = false;
+        Assert.Equal(DeliveryOutcome.Done, await transport.PublishAsync(EventMessageTests.Sample, Cancellation).Soon());
+    }
+
+    [Fact]
+    public async Task Links_that_the_broker_detaches_over_and_over_use_nothing_up()
+    {
+        using var bus = new FakeServiceBus(_time);
+        await using var transport = Connect(BrokerAddress.Parse(bus.ConnectionString));
+        for (var detached = 0; detached < 300; detached++)
+        {
+            await UntilAsync(transport, outcome => outcome is DeliveryOutcome.Delivered);
+            bus.Withdraw("sb://127.0.0.1/tests");
+        }
+
+        Assert.Equal(DeliveryOutcome.Done, await UntilAsync(transport, outcome => outcome is DeliveryOutcome.Delivered));
+    }
+
+    private static async Task<DeliveryOutcome> UntilAsync(AmqpTransport transport, Func<DeliveryOutcome, bool> enough)
+    {
+        using var again = new PeriodicTimer(TimeSpan.FromMilliseconds(1));
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        limit.CancelAfter(TimeSpan.FromMinutes(1));
+        while (true)
+        {
+            if (await transport.PublishAsync(EventMessageTests.Sample, limit.Token) is var outcome && enough(outcome))
+            {
+                return outcome;
+            }
+
+            await again.WaitForNextTickAsync(limit.Token);
+        }
     }
 
     private static async Task<DeliveryOutcome.Unavailable> UntilUnavailableAsync(AmqpTransport transport)
