@@ -40,6 +40,7 @@ internal static class Membership
             provider.GetRequiredService<ILogger<SiloStart>>()));
         services[at] = ServiceDescriptor.Singleton<IHostedService>(provider => provider.GetRequiredService<SiloStart>());
         services.AddHostedService<MembershipWatch>();
+        services.AddSingleton<IIncomingGrainCallFilter, DatabaseFailuresTravel>();
     }
 }
 

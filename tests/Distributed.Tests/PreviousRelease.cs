@@ -33,7 +33,7 @@ internal sealed class PreviousRelease
             await System.Formats.Tar.TarFile.ExtractToDirectoryAsync(archive, folder, overwriteFiles: true, cancellation);
             foreach (var file in projectFiles.Select(file => Moved(folder, file)).Where(File.Exists))
             {
-                await RunAsync("dotnet", ["build", file, "--nologo", "-v", "q", "-p:UseAspire=false", "-p:OpenApiGenerateDocuments=false", "-p:RunAnalyzers=false"], cancellation);
+                await RunAsync("dotnet", ["build", file, "--nologo", "-v", "q", "-p:UseAspire=false", "-p:OpenApiGenerateDocumentsOnBuild=false", "-p:RunAnalyzers=false"], cancellation);
             }
 
             await File.WriteAllTextAsync(done, "", cancellation);
