@@ -232,13 +232,13 @@ public sealed class ScenarioTests
         }
     }
 
-    /// <summary>Within half a minute somebody is served.</summary>
+    /// <summary>Within a minute somebody is served, also where other tests have the machine.</summary>
     private static async Task IsBackAsync(Workload workload)
     {
         var since = Stopwatch.StartNew();
         while (await workload.RateAsync(TimeSpan.FromSeconds(1), Cancellation) == 0)
         {
-            Assert.True(since.Elapsed < TimeSpan.FromSeconds(30), "Nothing was served in half a minute.");
+            Assert.True(since.Elapsed < TimeSpan.FromSeconds(60), "Nothing was served in a minute.");
         }
     }
 }
