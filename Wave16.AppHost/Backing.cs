@@ -1,4 +1,5 @@
 using Aspire.Hosting.Azure;
+using Azure.Provisioning;
 using Azure.Provisioning.AppContainers;
 using Azure.Provisioning.ServiceBus;
 
@@ -42,18 +43,32 @@ internal sealed class Backing
         var topic = _serviceBus.AddServiceBusTopic($"{module}-events", module);
         foreach (var (name, types) in subscriptions)
         {
-            topic.AddServiceBusSubscription($"{module}-events-for-{name.Replace('.', '-')}", name).WithProperties(subscription =>
+            var resource = $"{module}-events-for-{name.Replace('.', '-')}";
+            topic.AddServiceBusSubscription(resource, name).WithProperties(subscription =>
             {
                 // The longest lock there is, because a handler may wait for what it needs; then the emulator's most deliveries.
                 subscription.LockDuration = TimeSpan.FromMinutes(5);
                 subscription.MaxDeliveryCount = 10;
                 subscription.DeadLetteringOnMessageExpiration = true;
-                // The label is the event's type. A rule's name is an identifier in the Bicep of the whole namespace, so it carries both names.
-                foreach (var (index, type) in types.Index())
-                    subscription.Rules.Add(new AzureServiceBusRule($"{module}.{name}.{index + 1}") { CorrelationFilter = new() { Subject = type } });
+                if (topic.ApplicationBuilder.ExecutionContext.IsRunMode)
+                    subscription.Rules.AddRange(types.Index().Select(type => new AzureServiceBusRule($"{name}.{type.Index + 1}") { CorrelationFilter = new() { Subject = type.Item } }));
             });
+            _serviceBus.ConfigureInfrastructure(bus => bus.Add(OnlyTypes(
+                bus.GetProvisionableResources().OfType<ServiceBusSubscription>().Single(one => one.BicepIdentifier == Infrastructure.NormalizeBicepIdentifier(resource)), types)));
         }
     }
+
+    /// <summary>
+    /// The label is the event's type. Azure gives a new subscription a rule that lets everything through, and one beside it takes
+    /// nothing away: this one has its name and so its place. A filter is at most 1,024 characters, about twenty types.
+    /// </summary>
+    private static ServiceBusRule OnlyTypes(ServiceBusSubscription subscription, IEnumerable<string> types) => new($"{subscription.BicepIdentifier}_types")
+    {
+        Parent = subscription,
+        Name = "$Default",
+        FilterType = ServiceBusFilterType.SqlFilter,
+        SqlFilter = new ServiceBusSqlFilter { SqlExpression = $"sys.Label IN ({string.Join(", ", types.Select(type => $"'{type}'"))})" },
+    };
 
     /// <summary>A module in Container Apps: it may send and receive messages but not change topics, and scales with its requests.</summary>
     public IResourceBuilder<ProjectResource> Deploy(IResourceBuilder<ProjectResource> module, int maxReplicas)

@@ -200,8 +200,8 @@ resource collector 'Microsoft.App/containerApps@2024-03-01' = {
   ]
 }
 
-module vulnCenter 'alerts/vuln-center.bicep' = {
-  name: 'alerts-vuln-center'
+module alerts 'alerts.bicep' = {
+  name: 'alerts'
   params: {
     location: location
     workspaceId: workspace.id

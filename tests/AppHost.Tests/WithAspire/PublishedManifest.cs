@@ -19,7 +19,7 @@ public sealed class PublishedManifest : IAsyncLifetime
 
     public IEnumerable<string> Projects => ProjectsOf(Resources);
 
-    /// <summary>Ends in the file it is asked to write, as azd asks for it.</summary>
+    /// <summary>Ends in the file it is asked to write, as Aspire's own command line asks for it.</summary>
     public static string[] Arguments(string file) => ["--operation", "publish", "--step", "publish-manifest", "--output-path", file];
 
     public static IEnumerable<string> ProjectsOf(JsonElement resources) => resources.EnumerateObject()

@@ -9,6 +9,22 @@ internal static class AlertFiles
     // Azure Monitor's limit, learn.microsoft.com/azure/azure-monitor/fundamentals/service-limits: rules in a rule group.
     private const int MostInAzure = 20;
 
+    private static readonly string Parameters = """
+
+        @description('Region of the Azure Monitor workspace.')
+        param location string
+
+        @description('The Azure Monitor workspace that holds the metrics.')
+        param workspaceId string
+
+        @description('Action groups that wake somebody.')
+        param pageActionGroupIds array
+
+        @description('Action groups that somebody looks at on the next working day.')
+        param ticketActionGroupIds array
+
+        """.ReplaceLineEndings("\n");
+
     /// <summary>Azure Monitor: 0 is critical, 1 an error, 2 a warning, 3 informational.</summary>
     private static int SeverityInAzure(Urgency severity) => severity is Urgency.Page ? 1 : 3;
 
@@ -33,19 +49,7 @@ internal static class AlertFiles
     public static string Bicep(ServiceLevels levels)
     {
         var file = new StringBuilder();
-        file.Append(Heading("//", levels)).Append("""
-
-            @description('Region of the Azure Monitor workspace.')
-            param location string
-
-            @description('The Azure Monitor workspace that holds the metrics.')
-            param workspaceId string
-
-            @description('Action groups that wake somebody.')
-            param pageActionGroupIds array
-
-            @description('Action groups that somebody looks at on the next working day.')
-            param ticketActionGroupIds array
+        file.Append(Heading("//", levels)).Append(Parameters).Append("""
 
             var page = [for id in pageActionGroupIds: { actionGroupId: id }]
             var ticket = [for id in ticketActionGroupIds: { actionGroupId: id }]
@@ -111,6 +115,30 @@ internal static class AlertFiles
     private static string Block(Rule rule) => $"        expr: |\n{string.Concat(rule.Expression.Select(line => $"          {line}\n"))}";
 
     private static string OneLine(Rule rule) => string.Join(' ', rule.Expression.Select(line => line.Trim()));
+
+    /// <summary>The rules of every module: what <c>main.bicep</c> deploys.</summary>
+    public static string Bicep(IEnumerable<string> modules)
+    {
+        var file = new StringBuilder("// Generated, one for each module with service levels, and not edited by hand; infra/README.md says how.\n").Append(Parameters);
+        foreach (var module in modules)
+        {
+            file.Append(Invariant($$"""
+
+                module {{module.Replace('-', '_')}} 'alerts/{{module}}.bicep' = {
+                  name: 'alerts-{{module}}'
+                  params: {
+                    location: location
+                    workspaceId: workspaceId
+                    pageActionGroupIds: pageActionGroupIds
+                    ticketActionGroupIds: ticketActionGroupIds
+                  }
+                }
+
+                """).ReplaceLineEndings("\n"));
+        }
+
+        return file.ToString();
+    }
 
     /// <summary>A Bicep string literal.</summary>
     private static string Quoted(string text) =>

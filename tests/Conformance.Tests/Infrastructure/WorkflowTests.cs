@@ -59,6 +59,20 @@ public sealed partial class WorkflowTests
         Assert.True(File.Exists(Path.Combine(Repository.Root, service.GetProperty("project").GetString() ?? "")));
     }
 
+    [Fact]
+    public void What_azd_will_ask_for_is_explained_where_it_is_configured()
+    {
+        var manifest = JsonSerializer.Deserialize<JsonElement>(File.ReadAllText(Path.Combine(Repository.Root, "infra", "aspire-manifest.json")));
+        // A password in the manifest is generated, and Azure has none.
+        var asked = manifest.GetProperty("resources").EnumerateObject()
+            .Where(resource => resource.Value.GetProperty("type").GetString() == "parameter.v0" && !resource.Name.EndsWith("-password", StringComparison.Ordinal))
+            .Select(resource => resource.Name).ToList();
+
+        Assert.NotEmpty(asked);
+        Assert.Equal(asked.Order(StringComparer.Ordinal), Parameters().Matches(File.ReadAllText(Path.Combine(Repository.Root, "azure.yaml")))
+            .SelectMany(line => line.Groups["names"].Value.Split(',', StringSplitOptions.TrimEntries)).Order(StringComparer.Ordinal));
+    }
+
     private static IEnumerable<string> Faults(JsonElement workflow, bool mayAskForTokens)
     {
         foreach (var fault in workflow.TryGetProperty("permissions", out var permissions) ? Excessive(permissions, mayAskForTokens: false) : ["no permissions are named"])
@@ -104,6 +118,10 @@ public sealed partial class WorkflowTests
     private static IEnumerable<string> Excessive(JsonElement permissions, bool mayAskForTokens) => permissions.EnumerateObject()
         .Where(permission => permission.Value.GetString() != "read" && !(mayAskForTokens && permission is { Name: "id-token" }))
         .Select(permission => $"permissions: {permission.Name} is {permission.Value}");
+
+    // Two spaces behind the # begin a line of names.
+    [GeneratedRegex(@"^#   (?<names>[a-z][a-z0-9-]*(, [a-z][a-z0-9-]*)*)(?= {2,}|$)", RegexOptions.ExplicitCapture | RegexOptions.Multiline)]
+    private static partial Regex Parameters();
 
     [GeneratedRegex(@"^[\w.-]+/[\w./-]+@(v\d+(\.\d+)*|[0-9a-f]{40})$", RegexOptions.ExplicitCapture)]
     private static partial Regex Pinned();
