@@ -3,6 +3,7 @@ using System.Globalization;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Wave16.Platform.Events;
+using Wave16.Platform.Events.Amqp;
 using Wave16.Platform.TestHost;
 using Wave16.ServiceDefaults;
 
@@ -11,8 +12,26 @@ using Wave16.ServiceDefaults;
 //   publishing  the lane has taken the event, and nobody else knows of it yet
 //   handled     the consumer has committed, and the outbox does not know of it yet
 // "hold <line>" stops it for good after that line; "write <n>" has n counters counted up without end.
+// Or, started with "tls <host> <port>": connects to a broker with TLS, says "open" or why it was refused, and ends.
 // Or, started with "job <connection> <n> <seconds>": a replica that runs jobs of steps, says "step <number>" after each, stands
 // still after step n, and whose clock is that much ahead.
+if (args is ["tls", var broker, var port])
+{
+    try
+    {
+        await using var open = await OpenBroker.ConnectAsync(
+            new BrokerAddress(broker, int.Parse(port, CultureInfo.InvariantCulture), Tls: true, new BrokerCredentials.Entra()), tokens: null,
+            new TransportSettings(), TimeProvider.System, CancellationToken.None);
+        await Console.Out.WriteLineAsync("open");
+    }
+    catch (BrokerException refused)
+    {
+        await Console.Out.WriteLineAsync(refused.Message);
+    }
+
+    return;
+}
+
 if (args is ["job", var jobs, var after])
 {
     await StepJobs.RunAsync(jobs, int.Parse(after, CultureInfo.InvariantCulture));

@@ -9,7 +9,9 @@ internal sealed class HostProcess : IAsyncDisposable
 {
     private readonly Process _process;
 
-    public HostProcess(IEnumerable<string> arguments)
+    /// <param name="arguments">See the host's <c>Program.cs</c>.</param>
+    /// <param name="environment">Beside what it inherits.</param>
+    public HostProcess(IEnumerable<string> arguments, params ReadOnlySpan<(string Name, string Value)> environment)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet")
         {
@@ -22,8 +24,16 @@ internal sealed class HostProcess : IAsyncDisposable
             start.ArgumentList.Add(argument);
         }
 
+        foreach (var (name, value) in environment)
+        {
+            start.Environment[name] = value;
+        }
+
         _process = Process.Start(start) ?? throw new InvalidOperationException("The host did not start.");
     }
+
+    /// <returns>The next line it says.</returns>
+    public async Task<string?> NextAsync() => await _process.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken).AsTask().Soon();
 
     /// <summary>Returns when the line has been said once more than it was waited for before.</summary>
     public async Task SaidAsync(string line)
@@ -31,7 +41,7 @@ internal sealed class HostProcess : IAsyncDisposable
         string? said;
         do
         {
-            said = await _process.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken).AsTask().Soon();
+            said = await NextAsync();
             Assert.NotNull(said);
         }
         while (said != line);
