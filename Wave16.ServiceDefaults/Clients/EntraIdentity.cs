@@ -9,13 +9,18 @@ namespace Wave16.ServiceDefaults;
 /// <summary>Who this process is at Azure's data services, where no password is configured.</summary>
 public static class EntraIdentity
 {
+    private static readonly Lazy<TokenCredential> Own = new(static () => new DefaultAzureCredential());
+
+    /// <summary>One for the process, because it keeps the tokens it was given.</summary>
+    internal static TokenCredential Credential => Own.Value;
+
     /// <summary>
     /// Registers the process's <see cref="TokenCredential"/>: Azure.Identity's default chain, narrowed by <c>AZURE_CLIENT_ID</c> and
     /// <c>AZURE_TOKEN_CREDENTIALS</c>, which a deployment by Aspire sets. Nothing is asked before something needs a token.
     /// </summary>
     public static IServiceCollection AddEntraIdentity(this IServiceCollection services)
     {
-        services.TryAddSingleton<TokenCredential>(_ => new DefaultAzureCredential());
+        services.TryAddSingleton(_ => Credential);
         return services;
     }
 

@@ -1,4 +1,3 @@
-using Azure.Identity;
 using Microsoft.Extensions.Hosting;
 using Npgsql;
 
@@ -28,7 +27,8 @@ public static class PostgresClient
             connections =>
             {
                 connections.ConnectionStringBuilder.ConnectionString = connectionString();
-                connections.UseEntraIdentity(static () => new DefaultAzureCredential());
+                // Whoever configures the builder is given no services.
+                connections.UseEntraIdentity(static () => EntraIdentity.Credential);
                 configure(connections);
             });
     }
