@@ -26,7 +26,8 @@ internal sealed class Composition : IAsyncDisposable
     private readonly Dictionary<string, int> _ports = new(StringComparer.Ordinal);
     private readonly List<IAsyncDisposable> _started = [];
 
-    private Composition(Manifest manifest) => _manifest = manifest;
+    /// <summary>To be started by <see cref="StartAsync"/>.</summary>
+    public Composition(Manifest manifest) => _manifest = manifest;
 
     public PostgresServer Postgres { get; private set; } = null!;
 
@@ -43,35 +44,23 @@ internal sealed class Composition : IAsyncDisposable
     public HttpClient Outside { get; } = new();
 
     /// <param name="replicas">Of each module.</param>
+    /// <param name="previous">Starts what that release had; null for what was built with the tests.</param>
     /// <param name="cancellation">Ends the start.</param>
-    /// <param name="previous">Starts what that release had instead of what was built with the tests.</param>
-    public static async Task<Composition> StartAsync(int replicas, CancellationToken cancellation, PreviousRelease? previous = null)
+    public async Task StartAsync(int replicas, PreviousRelease? previous, CancellationToken cancellation)
     {
-        Assert.SkipWhen(RabbitMqServer.IsMissing, RabbitMqServer.MissingBecause ?? "");
-        Assert.SkipWhen(RedisServer.IsMissing, "There is no redis-server here: apt-get install --no-install-recommends redis-server");
-        var composition = new Composition(ReadManifest());
-        try
+        await StartSurroundingsAsync(cancellation);
+        foreach (var container in _manifest.Containers)
         {
-            await composition.StartSurroundingsAsync(cancellation);
-            foreach (var container in composition._manifest.Containers)
-            {
-                await composition.StartServerAsync(container, cancellation);
-            }
-
-            foreach (var project in composition._manifest.Projects)
-            {
-                composition._replicas.Add(project, [.. Enumerable.Range(1, replicas).Select(number => composition.NewReplica(project, number, previous))]);
-            }
-
-            composition.All.ForEach(replica => replica.Start());
-            await composition.WhenReadyAsync(cancellation);
-            return composition;
+            await StartServerAsync(container, cancellation);
         }
-        catch
+
+        foreach (var project in _manifest.Projects)
         {
-            await composition.DisposeAsync();
-            throw;
+            _replicas.Add(project, [.. Enumerable.Range(1, replicas).Select(number => NewReplica(project, number, previous))]);
         }
+
+        await Task.WhenAll(All.Select(replica => replica.StartAsync()));
+        await WhenReadyAsync(cancellation);
     }
 
     public static Manifest ReadManifest() => Manifest.Read(Path.Combine(Checkout.Root, "infra", "aspire-manifest.json"));
@@ -100,10 +89,11 @@ internal sealed class Composition : IAsyncDisposable
         await WhenReadyAsync(cancellation);
     }
 
-    /// <summary>What the replicas wrote, to be read after a failure: one file each.</summary>
+    /// <summary>What the replicas wrote, to be read after a failure: one file each, in a folder of the test's own.</summary>
+    /// <returns>The folder, from the repository's root.</returns>
     public async Task<string> KeepOutputAsync()
     {
-        var folder = Directory.CreateDirectory(Path.Combine(Checkout.Root, "artifacts", "distributed"));
+        var folder = Directory.CreateDirectory(Path.Combine(Checkout.Root, "artifacts", "distributed", TestContext.Current.TestMethod?.MethodName ?? ""));
         foreach (var replica in All)
         {
             await File.WriteAllTextAsync(Path.Combine(folder.FullName, $"{replica.Name}.log"), replica.Output, CancellationToken.None);

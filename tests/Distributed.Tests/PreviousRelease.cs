@@ -18,7 +18,7 @@ internal sealed class PreviousRelease
     public static async Task<PreviousRelease?> BuildAsync(IEnumerable<string> projectFiles, CancellationToken cancellation)
     {
         var commit = (await File.ReadAllTextAsync(Path.Combine(Checkout.Root, "tests", "Distributed.Tests", "previous-release.txt"), cancellation)).Trim();
-        if (await ExitAsync("git", ["-C", Checkout.Root, "cat-file", "-e", commit], cancellation) is not (0, _))
+        if (await ChildProcess.RunAsync(new ProcessStartInfo("git", ["-C", Checkout.Root, "cat-file", "-e", commit]), cancellation) is not (0, _))
         {
             return null;
         }
@@ -54,16 +54,7 @@ internal sealed class PreviousRelease
 
     private static async Task RunAsync(string program, string[] arguments, CancellationToken cancellation)
     {
-        var (exitCode, said) = await ExitAsync(program, arguments, cancellation);
-        Assert.True(exitCode == 0, $"{program} {string.Join(' ', arguments)}:\n{said}");
-    }
-
-    private static async Task<(int ExitCode, string Said)> ExitAsync(string program, string[] arguments, CancellationToken cancellation)
-    {
-        using var process = Process.Start(new ProcessStartInfo(program, arguments) { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true })
-            ?? throw new InvalidOperationException($"{program} did not start.");
-        var (output, error) = (process.StandardOutput.ReadToEndAsync(cancellation), process.StandardError.ReadToEndAsync(cancellation));
-        await process.WaitForExitAsync(cancellation);
-        return (process.ExitCode, await output + await error);
+        var (exitCode, output) = await ChildProcess.RunAsync(new ProcessStartInfo(program, arguments), cancellation);
+        Assert.True(exitCode == 0, $"{program} {string.Join(' ', arguments)}:\n{output}");
     }
 }

@@ -1,21 +1,24 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using System.Text.Json;
+using Wave16.Testing;
 
 namespace Wave16.Distributed.Tests;
 
 /// <summary>One process of a module, with the environment the manifest gives it.</summary>
-internal sealed partial class Replica : IAsyncDisposable
+internal sealed class Replica : IAsyncDisposable
 {
-    private const int MaxLines = 2_000;
-    private readonly ProcessStartInfo _start;
+    private static readonly string[] Inherited = ["PATH", "HOME", "DOTNET_ROOT", "TMPDIR", "LANG"];
     private readonly string _previous;
     private readonly string _program;
+    private readonly IReadOnlyDictionary<string, string> _environment;
     private readonly HttpClient _probe;
-    private readonly Queue<string> _output = [];
     private readonly TaskCompletionSource _startedAgain = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private Process? _told;
-    private Process? _process;
+    private readonly ConcurrentQueue<ChildProcess> _lives = new();
+    private string _next;
+    private bool _isStartedAgain;
+    private ChildProcess? _told;
+    private ChildProcess? _process;
 
     /// <param name="name">For messages: the module and which of its replicas.</param>
     /// <param name="previous">The assembly it begins with; null for <paramref name="program"/>.</param>
@@ -27,42 +30,16 @@ internal sealed partial class Replica : IAsyncDisposable
         Name = name;
         Address = address;
         _probe = new HttpClient { BaseAddress = address, Timeout = TimeSpan.FromSeconds(5) };
-        _start = new ProcessStartInfo("dotnet")
-        {
-            UseShellExecute = false,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-            WorkingDirectory = Path.GetDirectoryName(program) ?? "",
-        };
-        (_previous, _program) = (previous ?? program, program);
-        _start.ArgumentList.Add(previous ?? program);
-        foreach (var inherited in _start.Environment.Keys.Except(["PATH", "HOME", "DOTNET_ROOT", "TMPDIR", "LANG"]).ToList())
-        {
-            _start.Environment.Remove(inherited);
-        }
-
-        foreach (var (key, value) in environment)
-        {
-            _start.Environment[key] = value;
-        }
+        _next = _previous = previous ?? program;
+        (_program, _environment) = (program, environment);
     }
 
     public string Name { get; }
 
     public Uri Address { get; }
 
-    public bool IsRunning => _process is { HasExited: false };
-
-    public string Output
-    {
-        get
-        {
-            lock (_output)
-            {
-                return string.Join('\n', _output);
-            }
-        }
-    }
+    /// <summary>Of all its lives.</summary>
+    public string Output => string.Join('\n', _lives.Select(life => life.Output));
 
     /// <summary>Completes when it was started again after it had ended by itself.</summary>
     public Task StartedAgain => _startedAgain.Task;
@@ -70,43 +47,37 @@ internal sealed partial class Replica : IAsyncDisposable
     /// <summary>Starts it whenever it ends, but after <see cref="TerminateAsync"/> and <see cref="KillAsync"/>.</summary>
     public void StartAgainWhenItEnds()
     {
-        if (_process is { } process)
-        {
-            process.EnableRaisingEvents = true;
-            process.Exited += (_, _) =>
-            {
-                if (!ReferenceEquals(_told, process))
-                {
-                    Start();
-                    StartAgainWhenItEnds();
-                    _startedAgain.TrySetResult();
-                }
-            };
-        }
+        _isStartedAgain = true;
+        _ = WatchAsync();
     }
 
     /// <summary>The next start is of what was built with the tests.</summary>
-    public void Upgrade() => _start.ArgumentList[0] = _program;
+    public void Upgrade() => _next = _program;
 
     /// <summary>The next start is of what it began with.</summary>
-    public void RollBack() => _start.ArgumentList[0] = _previous;
+    public void RollBack() => _next = _previous;
 
-    public void Start()
+    public async Task StartAsync()
     {
-        var process = Process.Start(_start) ?? throw new InvalidOperationException($"{Name} did not start.");
-        process.OutputDataReceived += (_, line) => Take(line.Data);
-        process.ErrorDataReceived += (_, line) => Take(line.Data);
-        process.BeginOutputReadLine();
-        process.BeginErrorReadLine();
-        _process = process;
-        AppDomain.CurrentDomain.ProcessExit += KillNow;
+        var start = new ProcessStartInfo("dotnet", [_next]) { WorkingDirectory = Path.GetDirectoryName(_program) };
+        foreach (var name in start.Environment.Keys.Except(Inherited).ToList())
+        {
+            start.Environment.Remove(name);
+        }
+
+        foreach (var (name, value) in _environment)
+        {
+            start.Environment[name] = value;
+        }
+
+        _lives.Enqueue(_process = await ChildProcess.StartAsync(start));
     }
 
     /// <summary>Waits until <c>/health</c> answers 200, as the orchestrator's readiness probe does.</summary>
     public async Task WhenReadyAsync(CancellationToken cancellation)
     {
         await Patience.WhileAsync(
-            async () => !await IsReadyAsync(cancellation) && (IsRunning ? true : throw new InvalidOperationException($"{Name} ended with {_process?.ExitCode}:\n{Output}")),
+            async () => !await IsReadyAsync(cancellation) && (!HasEnded ? true : throw new InvalidOperationException($"{Name} ended with {await ExitAsync(cancellation)}:\n{Output}")),
             () => Task.FromResult($"{Name} is not ready:\n{Output}"),
             cancellation);
     }
@@ -135,77 +106,53 @@ internal sealed partial class Replica : IAsyncDisposable
     public async Task KillAsync()
     {
         _told = _process;
-        _process?.Kill();
-        await ExitAsync(CancellationToken.None);
+        if (_process is { } process)
+        {
+            await process.KillAsync();
+        }
     }
 
     /// <summary>SIGTERM, as at a rolling restart. Returns the exit code.</summary>
-    public async Task<int> TerminateAsync(CancellationToken cancellation)
+    public Task<int> TerminateAsync(CancellationToken cancellation)
     {
         _told = _process;
-        if (_process is { } process)
-        {
-            _ = kill(process.Id, 15);
-        }
-
-        return await ExitAsync(cancellation);
+        _process?.Signal(ProcessSignal.Terminate);
+        return ExitAsync(cancellation);
     }
 
-    /// <summary>SIGSTOP: it is there and does not answer.</summary>
-    public void Pause() => _ = _process is { } process ? kill(process.Id, 19) : 0;
+    /// <summary>It is there and does not answer.</summary>
+    public void Pause() => _process?.Signal(ProcessSignal.Stop);
 
-    /// <summary>SIGCONT.</summary>
-    public void Resume() => _ = _process is { HasExited: false } process ? kill(process.Id, 18) : 0;
-
-    public async Task<int> ExitAsync(CancellationToken cancellation)
-    {
-        if (_process is not { } process)
-        {
-            return 0;
-        }
-
-        await process.WaitForExitAsync(cancellation);
-        AppDomain.CurrentDomain.ProcessExit -= KillNow;
-        return process.ExitCode;
-    }
+    public void Resume() => _process?.Signal(ProcessSignal.Continue);
 
     public async ValueTask DisposeAsync()
     {
-        if (IsRunning)
+        await KillAsync();
+        foreach (var life in _lives)
         {
-            await KillAsync();
+            await life.DisposeAsync();
         }
 
-        AppDomain.CurrentDomain.ProcessExit -= KillNow;
-        _process?.Dispose();
         _probe.Dispose();
     }
 
-    private void KillNow(object? sender, EventArgs e)
-    {
-        if (IsRunning)
-        {
-            _process?.Kill();
-        }
-    }
+    /// <summary>And nobody will start it again.</summary>
+    private bool HasEnded => _process is { IsRunning: false } process && (!_isStartedAgain || ReferenceEquals(_told, process));
 
-    private void Take(string? line)
-    {
-        if (line is null)
-        {
-            return;
-        }
+    private Task<int> ExitAsync(CancellationToken cancellation) => _process?.ExitAsync(cancellation) ?? Task.FromResult(0);
 
-        lock (_output)
+    private async Task WatchAsync()
+    {
+        while (_process is { } process)
         {
-            _output.Enqueue(line);
-            while (_output.Count > MaxLines)
+            await process.ExitAsync(CancellationToken.None);
+            if (ReferenceEquals(_told, process))
             {
-                _output.Dequeue();
+                return;
             }
+
+            await StartAsync();
+            _startedAgain.TrySetResult();
         }
     }
-
-    [LibraryImport("libc")]
-    private static partial int kill(int pid, int signal);
 }

@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using System.Threading.Channels;
+using Wave16.Testing;
 
 namespace Wave16.Images.Tests;
 
@@ -11,37 +11,18 @@ internal sealed class ContainedProcess : IAsyncDisposable
 {
     private const string Listening = "Now listening on: ";
     private readonly string _root;
-    private readonly Process _process;
-    private readonly Channel<string> _lines = Channel.CreateUnbounded<string>();
-    private readonly List<string> _output = [];
+    private readonly ChildProcess _process;
 
-    private ContainedProcess(string root, Process process)
-    {
-        _root = root;
-        _process = process;
-        process.OutputDataReceived += (_, line) => Take(line.Data);
-        process.ErrorDataReceived += (_, line) => Take(line.Data);
-        process.BeginOutputReadLine();
-        process.BeginErrorReadLine();
-    }
+    private ContainedProcess(string root, ChildProcess process) => (_root, _process) = (root, process);
 
     /// <summary>The only folder in which it can write: what <c>/tmp</c> is in the container.</summary>
     public string Temporary => Path.Combine(_root, "tmp");
 
     public string Program => Path.Combine(_root, "app");
 
-    public string Output
-    {
-        get
-        {
-            lock (_output)
-            {
-                return string.Join('\n', _output);
-            }
-        }
-    }
+    public string Output => _process.Output;
 
-    public static ContainedProcess Start(ImageArchive image, IEnumerable<KeyValuePair<string, string>> settings)
+    public static async Task<ContainedProcess> StartAsync(ImageArchive image, IEnumerable<KeyValuePair<string, string>> settings)
     {
         var root = Directory.CreateTempSubdirectory("wave16-contained-").FullName;
         const UnixFileMode all = (UnixFileMode)0b111_111_111;
@@ -53,13 +34,9 @@ internal sealed class ContainedProcess : IAsyncDisposable
 
         image.ExtractTo(root);
         var user = image.Config.GetProperty("User").GetString() ?? "";
-        string[] command =
-        [
-            .. Environment.IsPrivilegedProcess ? (string[])["setpriv", $"--reuid={user}", $"--regid={user}", "--clear-groups", "--no-new-privs"] : [],
+        var start = new ProcessStartInfo(
             Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet",
-            .. image.Entrypoint.Skip(1).Select(argument => Path.Combine(root, argument.TrimStart('/'))),
-        ];
-        var start = new ProcessStartInfo(command[0], command[1..]) { WorkingDirectory = Path.Combine(root, "app"), UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true };
+            image.Entrypoint.Skip(1).Select(argument => Path.Combine(root, argument.TrimStart('/')))) { WorkingDirectory = Path.Combine(root, "app") };
         var path = start.Environment["PATH"];
         start.Environment.Clear();
         foreach (var (name, value) in image.Environment.Concat(settings))
@@ -69,63 +46,32 @@ internal sealed class ContainedProcess : IAsyncDisposable
 
         start.Environment["PATH"] = path;
         start.Environment["TMPDIR"] = Path.Combine(root, "tmp");
-        return new ContainedProcess(root, Process.Start(start) ?? throw new InvalidOperationException($"{command[0]} did not start."));
+        return new ContainedProcess(root, await ChildProcess.StartAsync(start, (user, user)));
     }
 
     /// <summary>Where it says that it listens.</summary>
     public async Task<Uri> AddressAsync(CancellationToken cancellation)
     {
-        await foreach (var line in _lines.Reader.ReadAllAsync(cancellation))
-        {
-            if (line.IndexOf(Listening, StringComparison.Ordinal) is >= 0 and var at)
-            {
-                return new Uri(line[(at + Listening.Length)..]);
-            }
-        }
-
-        throw new InvalidOperationException($"It ended without listening:\n{Output}");
+        var line = await _process.SaysAsync(Listening, cancellation);
+        return new Uri(line[(line.IndexOf(Listening, StringComparison.Ordinal) + Listening.Length)..]);
     }
 
     /// <summary>What a runtime does to stop a container.</summary>
     /// <returns>The exit code.</returns>
-    public async Task<int> TerminateAsync(CancellationToken cancellation)
+    public Task<int> TerminateAsync(CancellationToken cancellation)
     {
-        using var kill = Process.Start("sh", ["-c", $"kill -TERM {_process.Id}"]);
-        await kill.WaitForExitAsync(cancellation);
-        await _process.WaitForExitAsync(cancellation);
-        return _process.ExitCode;
+        _process.Signal(ProcessSignal.Terminate);
+        return _process.ExitAsync(cancellation);
     }
 
     public async ValueTask DisposeAsync()
     {
-        if (!_process.HasExited)
-        {
-            _process.Kill();
-            await _process.WaitForExitAsync(CancellationToken.None);
-        }
-
-        _process.Dispose();
+        await _process.DisposeAsync();
         if (!OperatingSystem.IsWindows())
         {
             File.SetUnixFileMode(Program, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         }
 
         Directory.Delete(_root, recursive: true);
-    }
-
-    private void Take(string? line)
-    {
-        if (line is null)
-        {
-            _lines.Writer.TryComplete();
-            return;
-        }
-
-        lock (_output)
-        {
-            _output.Add(line);
-        }
-
-        _lines.Writer.TryWrite(line);
     }
 }

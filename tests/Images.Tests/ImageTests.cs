@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 
 namespace Wave16.Images.Tests;
 
@@ -27,13 +28,29 @@ public sealed class ImageTests(Published published)
     }
 
     [Fact]
-    public async Task It_is_named_after_the_module_and_tagged_with_the_version_it_says_it_is()
+    public async Task It_says_which_module_and_which_version_it_is_and_is_named_as_azd_wants_it()
     {
         var image = await published.ImageAsync();
 
-        Assert.EndsWith($"wave16/vuln-center:{image.Labels["org.opencontainers.image.version"]}", image.Tag, StringComparison.Ordinal);
+        Assert.Equal($"docker.io/{Published.Repository}:{Published.Tag}", image.Tag);
         Assert.Equal("vuln-center", image.Labels["org.opencontainers.image.title"]);
+        Assert.Equal(await PropertyAsync("Version"), image.Labels["org.opencontainers.image.version"]);
         Assert.DoesNotContain("org.opencontainers.image.created", image.Labels.Keys);
+    }
+
+    [Fact]
+    public async Task Without_a_name_it_gets_the_modules_and_the_version_for_a_tag()
+    {
+        Assert.Equal("wave16/vuln-center", await PropertyAsync("ContainerRepository"));
+        Assert.Equal(await PropertyAsync("Version"), await PropertyAsync("ContainerImageTag"));
+    }
+
+    [Fact]
+    public async Task The_port_that_azd_opens_is_in_all_that_publishing_says()
+    {
+        var configuration = JsonElement.Parse(await published.SaidAsync());
+
+        Assert.Equal("8080/tcp", Assert.Single(configuration.GetProperty("config").GetProperty("ExposedPorts").EnumerateObject()).Name);
     }
 
     [Fact]
@@ -50,6 +67,9 @@ public sealed class ImageTests(Published published)
         Assert.DoesNotContain(files, file => IsForeign(file.Path));
         Assert.DoesNotContain(files, file => file.Mode.HasFlag(UnixFileMode.OtherWrite) || file.Mode.HasFlag(UnixFileMode.GroupWrite));
     }
+
+    [Fact]
+    public async Task Publishing_leaves_the_lock_files_as_they_are() => Assert.True(await published.LeftLockFilesAsync());
 
     [Theory]
     [InlineData("/app/appsettings.json")]
@@ -70,6 +90,8 @@ public sealed class ImageTests(Published published)
         Assert.Equal(first.Files().OrderBy(file => file.Path, StringComparer.Ordinal), second.Files().OrderBy(file => file.Path, StringComparer.Ordinal));
         Assert.Equal(first.Config.GetRawText(), second.Config.GetRawText().Replace(Authority(second), Authority(first), StringComparison.Ordinal));
     }
+
+    private static async Task<string> PropertyAsync(string name) => (await Published.DotnetAsync(["msbuild", Published.Project, $"-getProperty:{name}"])).Trim();
 
     private static string Authority(ImageArchive image) => image.Labels["org.opencontainers.image.base.name"].Split('/')[0];
 

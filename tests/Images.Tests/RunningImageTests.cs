@@ -18,7 +18,7 @@ public sealed class RunningImageTests(Published published, PostgresFixture postg
         Assert.SkipWhen(OperatingSystem.IsWindows(), "The image is Linux's.");
         var cancellation = TestContext.Current.CancellationToken;
         await using var authority = await Authority.StartAsync(cancellation);
-        await using var module = ContainedProcess.Start(await published.ImageAsync(), await ProductionAsync(authority));
+        await using var module = await ContainedProcess.StartAsync(await published.ImageAsync(), await ProductionAsync(authority));
         using var client = new HttpClient { BaseAddress = await module.AddressAsync(cancellation) };
         var files = Files(module.Program);
 

@@ -23,7 +23,7 @@ public sealed class RecoveryTests : IDisposable
         await host.ConnectionString.ExecuteAsync("create table item as select 42 as id", Cancelled);
         using var postmaster = await Servers.PostmasterAsync(host.ConnectionString);
 
-        await host.KillAsync(Cancelled);
+        await host.KillAsync();
         await postmaster.WaitForExitAsync(Cancelled);
 
         await using var server = await Servers.StartAsync(Root);
@@ -37,7 +37,7 @@ public sealed class RecoveryTests : IDisposable
         Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows tells no child that its parent has gone");
         await using var host = await HostProcess.StartAsync(Root, [], Cancelled);
         await host.ConnectionString.ExecuteAsync("create table item as select generate_series(1, 100000) as id", Cancelled);
-        await host.KillAsync(Cancelled);
+        await host.KillAsync();
 
         await using var server = await Servers.StartAsync(Root);
         Assert.Equal(100_000L, await server.ConnectionString.ScalarAsync("select count(*) from item", Cancelled));
@@ -61,7 +61,7 @@ public sealed class RecoveryTests : IDisposable
     {
         await using var host = await HostProcess.StartAsync(Root, ["--throw-away"], Cancelled);
         var data = Assert.IsType<string>(await host.ConnectionString.ScalarAsync("show data_directory", Cancelled));
-        await host.KillAsync(Cancelled);
+        await host.KillAsync();
         Assert.True(Directory.Exists(data));
 
         await using var server = await Servers.StartAsync("", options => options with { Durable = false });

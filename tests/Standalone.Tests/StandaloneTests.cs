@@ -37,7 +37,7 @@ public sealed class StandaloneTests : IAsyncLifetime
     [Fact]
     public async Task The_backlog_page_gets_a_token_of_its_own_and_allows_only_what_it_brings_and_the_summary_s_style()
     {
-        await using var standalone = StandaloneProcess.Start(_directory, _port);
+        await using var standalone = await StandaloneProcess.StartAsync(_directory, _port);
         await standalone.WhenUpAsync(Cancellation);
         using var shell = await standalone.Client.GetAsync(new Uri("/backlog", UriKind.Relative), Cancellation);
         Assert.Equal(HttpStatusCode.OK, shell.StatusCode);
@@ -62,7 +62,7 @@ public sealed class StandaloneTests : IAsyncLifetime
     [Fact]
     public async Task It_says_what_runs_where_and_stops_cleanly_on_an_interrupt()
     {
-        await using var standalone = StandaloneProcess.Start(_directory, _port);
+        await using var standalone = await StandaloneProcess.StartAsync(_directory, _port);
         await standalone.WhenUpAsync(Cancellation);
         var health = await standalone.Client.GetFromJsonAsync<JsonElement>("/health", Cancellation);
         var page = await standalone.Client.GetStringAsync(new Uri("/", UriKind.Relative), Cancellation);
@@ -83,9 +83,9 @@ public sealed class StandaloneTests : IAsyncLifetime
     [Fact]
     public async Task A_second_start_on_the_same_port_says_so_and_leaves_the_first_alone()
     {
-        await using var first = StandaloneProcess.Start(_directory, _port);
+        await using var first = await StandaloneProcess.StartAsync(_directory, _port);
         await first.WhenUpAsync(Cancellation);
-        await using var second = StandaloneProcess.Start(_directory, _port);
+        await using var second = await StandaloneProcess.StartAsync(_directory, _port);
 
         Assert.Equal(1, await second.ExitAsync(Cancellation));
         Assert.Contains($"Port {_port} is in use", second.Output, StringComparison.Ordinal);
@@ -100,7 +100,7 @@ public sealed class StandaloneTests : IAsyncLifetime
     [InlineData("--Limits:TenantBurst=0", "TenantBurst must be between 1 and")]
     public async Task What_it_cannot_start_with_is_said_in_one_sentence_and_nothing_is_left_running(string setting, string expected)
     {
-        await using var standalone = StandaloneProcess.Start(_directory, _port, setting);
+        await using var standalone = await StandaloneProcess.StartAsync(_directory, _port, setting);
 
         Assert.Equal(1, await standalone.ExitAsync(Cancellation));
         Assert.Contains(expected, standalone.Output, StringComparison.Ordinal);
@@ -111,7 +111,7 @@ public sealed class StandaloneTests : IAsyncLifetime
     [Fact]
     public async Task Told_to_listen_on_every_interface_it_does_and_its_neighbours_are_reached()
     {
-        await using var standalone = StandaloneProcess.Start(_directory, _port, $"--urls=http://0.0.0.0:{_port}");
+        await using var standalone = await StandaloneProcess.StartAsync(_directory, _port, $"--urls=http://0.0.0.0:{_port}");
         await standalone.WhenUpAsync(Cancellation);
         await standalone.SignInAsync("acme", Cancellation);
         using var other = new HttpClient { BaseAddress = new Uri($"http://127.0.0.2:{_port}") };
@@ -124,9 +124,9 @@ public sealed class StandaloneTests : IAsyncLifetime
     [Fact]
     public async Task Told_to_migrate_or_to_begin_an_epoch_it_does_that_and_ends()
     {
-        await using var migrate = StandaloneProcess.Start(_directory, _port, "--migrate");
+        await using var migrate = await StandaloneProcess.StartAsync(_directory, _port, "--migrate");
         Assert.Equal(0, await migrate.ExitAsync(Cancellation));
-        await using var epoch = StandaloneProcess.Start(_directory, _port, "--new-epoch", "--Logging:LogLevel:Default=Error");
+        await using var epoch = await StandaloneProcess.StartAsync(_directory, _port, "--new-epoch", "--Logging:LogLevel:Default=Error");
         Assert.Equal(0, await epoch.ExitAsync(Cancellation));
 
         Assert.Contains("vuln-center: store epoch 2", epoch.Output, StringComparison.Ordinal);
@@ -145,12 +145,12 @@ public sealed class StandaloneTests : IAsyncLifetime
         }
 
         long committed;
-        await using (var first = StandaloneProcess.Start(_directory, _port, console))
+        await using (var first = await StandaloneProcess.StartAsync(_directory, _port, console))
         {
             await first.WhenUpAsync(Cancellation);
             await first.SignInAsync("acme", Cancellation);
             committed = await ImportCriticalsAsync(first.Client, 40);
-            await first.KillAsync(Cancellation);
+            await first.KillAsync();
         }
 
         using (var up = await outside.DeleteAsync(new Uri("/neighbours/safety-console/faults", UriKind.Relative), Cancellation))
@@ -158,7 +158,7 @@ public sealed class StandaloneTests : IAsyncLifetime
             up.EnsureSuccessStatusCode();
         }
 
-        await using var second = StandaloneProcess.Start(_directory, _port, console);
+        await using var second = await StandaloneProcess.StartAsync(_directory, _port, console);
         await second.WhenUpAsync(Cancellation);
         await second.SignInAsync("acme", Cancellation);
         var raised = await GatesAsync(outside, committed);
@@ -177,14 +177,14 @@ public sealed class StandaloneTests : IAsyncLifetime
         long findings = 0;
         for (var round = 0; round < 3; round++)
         {
-            await using var standalone = StandaloneProcess.Start(_directory, _port);
+            await using var standalone = await StandaloneProcess.StartAsync(_directory, _port);
             await standalone.WhenUpAsync(Cancellation);
             await standalone.SignInAsync("acme", Cancellation);
             var imports = Enumerable.Range(0, 4).Select(_ => TryImportAsync(standalone.Client)).ToList();
             if (round < 2)
             {
                 await Task.WhenAny(imports);
-                await standalone.KillAsync(Cancellation);
+                await standalone.KillAsync();
                 await Task.WhenAll(imports);
                 continue;
             }
@@ -217,7 +217,7 @@ public sealed class StandaloneTests : IAsyncLifetime
         string[] sources = ["scanner-a", "scanner-b"];
         for (var round = 0; round < 5; round++)
         {
-            await using var standalone = StandaloneProcess.Start(_directory, _port);
+            await using var standalone = await StandaloneProcess.StartAsync(_directory, _port);
             await standalone.WhenUpAsync(Cancellation);
             await standalone.SignInAsync("parallel", Cancellation);
             if (round == 0)
@@ -232,7 +232,7 @@ public sealed class StandaloneTests : IAsyncLifetime
             if (round < 4)
             {
                 await Task.WhenAny([.. imports, Task.Delay(random.Next(20, 900), Cancellation)]);
-                await standalone.KillAsync(Cancellation);
+                await standalone.KillAsync();
                 await Task.WhenAll(imports);
                 continue;
             }

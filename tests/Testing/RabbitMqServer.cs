@@ -26,8 +26,8 @@ public sealed partial class RabbitMqServer : IAsyncDisposable
     private readonly string _node = $"wave16-{Guid.NewGuid():N}@localhost";
     private readonly int[] _ports = FreePorts(4);
     private readonly HttpClient _api;
-    private OwnedProcess? _mapper;
-    private OwnedProcess? _broker;
+    private ChildProcess? _mapper;
+    private ChildProcess? _broker;
 
     private RabbitMqServer()
     {
@@ -86,15 +86,15 @@ public sealed partial class RabbitMqServer : IAsyncDisposable
     /// <summary>Starts it again after <see cref="StopAsync"/> or <see cref="KillAsync"/>, with what it had.</summary>
     public async Task StartAsync(CancellationToken cancellation)
     {
-        _broker = await OwnedProcess.StartAsync(Start($"{Scripts}/rabbitmq-server"), Path.Combine(_folder, "broker.log"));
+        _broker = await StartAsync($"{Scripts}/rabbitmq-server");
         using var overdue = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         overdue.CancelAfter(StartWithin);
         using var look = new PeriodicTimer(TimeSpan.FromMilliseconds(100));
         while (!await IsUpAsync(overdue.Token))
         {
-            if (_broker.Exited.IsCompleted)
+            if (!_broker.IsRunning)
             {
-                throw new InvalidOperationException($"RabbitMQ did not start:{Environment.NewLine}{await LogAsync()}");
+                throw new InvalidOperationException($"RabbitMQ did not start:\n{_broker.Output}");
             }
 
             try
@@ -103,16 +103,16 @@ public sealed partial class RabbitMqServer : IAsyncDisposable
             }
             catch (OperationCanceledException late) when (!cancellation.IsCancellationRequested)
             {
-                throw new InvalidOperationException($"RabbitMQ did not start within {StartWithin}:{Environment.NewLine}{await LogAsync()}", late);
+                throw new InvalidOperationException($"RabbitMQ did not start within {StartWithin}:\n{_broker.Output}", late);
             }
         }
     }
 
     /// <summary>As an operator stops it.</summary>
-    public Task StopAsync() => EndAsync(15);
+    public Task StopAsync() => EndAsync(ProcessSignal.Terminate);
 
     /// <summary>As a machine that fails.</summary>
-    public Task KillAsync() => EndAsync(9);
+    public Task KillAsync() => EndAsync(ProcessSignal.Kill);
 
     /// <summary>An empty virtual host, with what the definitions say in it.</summary>
     public async Task CreateVirtualHostAsync(string name, string definitions, CancellationToken cancellation)
@@ -134,7 +134,7 @@ public sealed partial class RabbitMqServer : IAsyncDisposable
         await KillAsync();
         if (_mapper is { } mapper)
         {
-            await mapper.EndAsync(9, StopWithin);
+            await EndAsync(mapper, ProcessSignal.Kill);
         }
 
         _api.Dispose();
@@ -190,13 +190,12 @@ public sealed partial class RabbitMqServer : IAsyncDisposable
             Own(_folder);
         }
 
-        _mapper = await OwnedProcess.StartAsync(Start("epmd", "-port", _ports[3].ToString(CultureInfo.InvariantCulture), "-address", "127.0.0.1"), Path.Combine(_folder, "epmd.log"));
+        _mapper = await StartAsync("epmd", "-port", _ports[3].ToString(CultureInfo.InvariantCulture), "-address", "127.0.0.1");
     }
 
-    private ProcessStartInfo Start(string program, params string[] arguments)
+    private async Task<ChildProcess> StartAsync(string program, params string[] arguments)
     {
-        string[] drop = Environment.IsPrivilegedProcess ? ["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--no-new-privs"] : ["--no-new-privs"];
-        var start = new ProcessStartInfo("setsid", ["setpriv", .. drop, "--pdeathsig=KILL", program, .. arguments]) { WorkingDirectory = "/" };
+        var start = new ProcessStartInfo("setsid", [program, .. arguments]) { WorkingDirectory = "/" };
         foreach (var name in start.Environment.Keys.Where(name => name.StartsWith("RABBITMQ_", StringComparison.Ordinal) || name.StartsWith("ERL_", StringComparison.Ordinal)).ToList())
         {
             start.Environment.Remove(name);
@@ -225,7 +224,9 @@ public sealed partial class RabbitMqServer : IAsyncDisposable
             start.Environment[name] = value;
         }
 
-        return start;
+        var child = await ChildProcess.StartAsync(start, ("nobody", "nogroup"));
+        child.CloseInput();
+        return child;
     }
 
     private async Task<bool> IsUpAsync(CancellationToken cancellation)
@@ -254,15 +255,22 @@ public sealed partial class RabbitMqServer : IAsyncDisposable
         }
     }
 
-    private async Task EndAsync(int signal)
+    private async Task EndAsync(ProcessSignal signal)
     {
         if (Interlocked.Exchange(ref _broker, null) is { } broker)
         {
-            await broker.EndAsync(signal, StopWithin);
+            await EndAsync(broker, signal);
         }
     }
 
-    private async Task<string> LogAsync() => string.Join(Environment.NewLine, (await File.ReadAllLinesAsync(Path.Combine(_folder, "broker.log"))).TakeLast(40));
+    private static async Task EndAsync(ChildProcess child, ProcessSignal signal)
+    {
+        child.Signal(signal);
+        await Task.WhenAny(child.ExitAsync(CancellationToken.None), Task.Delay(StopWithin));
+        // Erlang's own children are in its session's group.
+        child.SignalGroup(ProcessSignal.Kill);
+        await child.DisposeAsync();
+    }
 
     private static void Own(string folder)
     {
@@ -278,67 +286,6 @@ public sealed partial class RabbitMqServer : IAsyncDisposable
 
     [LibraryImport("libc", EntryPoint = "chown", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int ChangeOwner(string path, uint user, uint group);
-
-    /// <summary>A process in a session of its own that ends with us: the parent-death signal follows the thread that forked, so that thread stays.</summary>
-    private sealed partial class OwnedProcess
-    {
-        private readonly TaskCompletionSource<int> _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        private readonly TaskCompletionSource _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-        public Task Exited => _exited.Task;
-
-        private int Id { get; set; }
-
-        public static async Task<OwnedProcess> StartAsync(ProcessStartInfo start, string log)
-        {
-            start.RedirectStandardInput = start.RedirectStandardOutput = start.RedirectStandardError = true;
-            var owned = new OwnedProcess();
-            new Thread(() => owned.Run(start, log)) { IsBackground = true, Name = start.ArgumentList[^1] }.Start();
-            owned.Id = await owned._started.Task;
-            return owned;
-        }
-
-        public async Task EndAsync(int signal, TimeSpan within)
-        {
-            _ = Signal(Id, signal);
-            await _exited.Task.WaitAsync(within).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            if (!_exited.Task.IsCompleted)
-            {
-                _ = Signal(Id, 9);
-                await _exited.Task.WaitAsync(within);
-            }
-
-            // Erlang's own children are in its session's group.
-            _ = Signal(-Id, 9);
-        }
-
-        private void Run(ProcessStartInfo start, string log)
-        {
-            try
-            {
-                using var process = Process.Start(start) ?? throw new InvalidOperationException($"{start.FileName} did not start.");
-                process.StandardInput.Close();
-                using var written = TextWriter.Synchronized(new StreamWriter(log, append: true) { AutoFlush = true });
-                process.OutputDataReceived += (_, line) => written.WriteLine(line.Data);
-                process.ErrorDataReceived += (_, line) => written.WriteLine(line.Data);
-                process.BeginOutputReadLine();
-                process.BeginErrorReadLine();
-                _started.SetResult(process.Id);
-                process.WaitForExit(Timeout.Infinite);
-            }
-            catch (Exception failure) when (_started.TrySetException(failure))
-            {
-                // Whoever started it gets it.
-            }
-            finally
-            {
-                _exited.SetResult();
-            }
-        }
-
-        [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
-        private static partial int Signal(int process, int signal);
-    }
 }
 
 /// <summary>One node for all tests of an assembly, started when the first of them asks for it.</summary>

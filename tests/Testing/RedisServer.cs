@@ -9,7 +9,7 @@ public sealed class RedisServer : IAsyncDisposable
 {
     private readonly string _program;
     private readonly string _directory = Directory.CreateTempSubdirectory("wave16-redis-").FullName;
-    private Process? _process;
+    private ChildProcess? _process;
 
     private RedisServer(string program, string password)
     {
@@ -53,38 +53,18 @@ public sealed class RedisServer : IAsyncDisposable
     /// <summary>Starts it on the same port, as empty as after a loss of its data.</summary>
     public async Task StartAgainAsync(CancellationToken cancellation)
     {
-        var start = new ProcessStartInfo(_program) { RedirectStandardOutput = true, UseShellExecute = false, WorkingDirectory = _directory };
-        foreach (var argument in (string[])["--port", $"{Port}", "--bind", "127.0.0.1", "--requirepass", Password, "--save", "", "--appendonly", "no"])
-        {
-            start.ArgumentList.Add(argument);
-        }
-
-        _process = Process.Start(start) ?? throw new InvalidOperationException("redis-server did not start.");
-        AppDomain.CurrentDomain.ProcessExit += Kill;
-        while (await _process.StandardOutput.ReadLineAsync(cancellation) is { } line)
-        {
-            if (line.Contains("Ready to accept connections", StringComparison.Ordinal))
-            {
-                _ = _process.StandardOutput.BaseStream.CopyToAsync(Stream.Null, CancellationToken.None);
-                return;
-            }
-        }
-
-        throw new InvalidOperationException("redis-server ended before it was ready.");
+        _process = await ChildProcess.StartAsync(new ProcessStartInfo(
+            _program, ["--port", $"{Port}", "--bind", "127.0.0.1", "--requirepass", Password, "--save", "", "--appendonly", "no"]) { WorkingDirectory = _directory });
+        await _process.SaysAsync("Ready to accept connections", cancellation);
     }
 
     /// <summary>Kills it; what it held is gone.</summary>
     public async Task StopAsync()
     {
-        if (Interlocked.Exchange(ref _process, null) is not { } process)
+        if (Interlocked.Exchange(ref _process, null) is { } process)
         {
-            return;
+            await process.DisposeAsync();
         }
-
-        AppDomain.CurrentDomain.ProcessExit -= Kill;
-        process.Kill();
-        await process.WaitForExitAsync(CancellationToken.None);
-        process.Dispose();
     }
 
     public async ValueTask DisposeAsync()
@@ -92,6 +72,4 @@ public sealed class RedisServer : IAsyncDisposable
         await StopAsync();
         Directory.Delete(_directory, recursive: true);
     }
-
-    private void Kill(object? sender, EventArgs e) => _process?.Kill();
 }

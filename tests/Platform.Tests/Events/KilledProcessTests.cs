@@ -12,13 +12,13 @@ public sealed class KilledProcessTests(PostgresFixture postgres) : OutboxTest(po
         await using var producer = await TestStore.OpenAsync(await CreateDatabaseAsync(), "bus");
         await using var consumer = await OpenStoreAsync();
         await producer.CountAsync("t", "c", 1);
-        await using (var killed = Host(producer, consumer, "hold", "publishing"))
+        await using (var killed = await HostAsync(producer, consumer, "hold", "publishing"))
         {
             await killed.SaidAsync("publishing");
         }
 
         Assert.Equal((1, 0), (await producer.PendingAsync(), await CountedAsync(consumer)));
-        await using var next = Host(producer, consumer);
+        await using var next = await HostAsync(producer, consumer);
         await next.SaidAsync("handled");
 
         Assert.Equal(1, await CountedAsync(consumer));
@@ -30,13 +30,13 @@ public sealed class KilledProcessTests(PostgresFixture postgres) : OutboxTest(po
         await using var producer = await TestStore.OpenAsync(await CreateDatabaseAsync(), "bus");
         await using var consumer = await OpenStoreAsync();
         await producer.CountAsync("t", "c", 1);
-        await using (var killed = Host(producer, consumer, "hold", "handled"))
+        await using (var killed = await HostAsync(producer, consumer, "hold", "handled"))
         {
             await killed.SaidAsync("handled");
         }
 
         Assert.Equal((1, 1), (await producer.PendingAsync(), await CountedAsync(consumer)));
-        await using var next = Host(producer, consumer);
+        await using var next = await HostAsync(producer, consumer);
         await next.SaidAsync("handled");
 
         Assert.Equal(1, await CountedAsync(consumer));
@@ -49,14 +49,14 @@ public sealed class KilledProcessTests(PostgresFixture postgres) : OutboxTest(po
         await using var consumer = await OpenStoreAsync();
         for (var kill = 0; kill < 4; kill++)
         {
-            await using var killed = Host(producer, consumer, "write", "6");
+            await using var killed = await HostAsync(producer, consumer, "write", "6");
             for (var handled = 0; handled < 40 + (17 * kill); handled++)
             {
                 await killed.SaidAsync("handled");
             }
         }
 
-        await using var survivor = Host(producer, consumer);
+        await using var survivor = await HostAsync(producer, consumer);
         while (await CountedAsync(consumer) < await CountedAsync(producer))
         {
             await survivor.SaidAsync("handled");
@@ -69,6 +69,6 @@ public sealed class KilledProcessTests(PostgresFixture postgres) : OutboxTest(po
 
     private static Task<string> CountsAsync(TestStore store) => store.ScalarAsync<string>("select string_agg(id || '=' || count, ' ' order by id) from counter");
 
-    private static HostProcess Host(TestStore producer, TestStore consumer, params string[] what) =>
-        new([producer.ConnectionString, consumer.ConnectionString, .. what]);
+    private static Task<HostProcess> HostAsync(TestStore producer, TestStore consumer, params string[] what) =>
+        HostProcess.StartAsync([producer.ConnectionString, consumer.ConnectionString, .. what]);
 }

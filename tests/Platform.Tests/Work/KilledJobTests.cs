@@ -18,14 +18,14 @@ public sealed class KilledJobTests(PostgresFixture postgres) : OutboxTest(postgr
             await JobStore.AddAsync(connection, job, TimeProvider.System.GetUtcNow(), traceParent: null, Cancellation);
         }
 
-        await using (var killed = new HostProcess(["job", store.ConnectionString, "2"]))
+        await using (var killed = await HostProcess.StartAsync(["job", store.ConnectionString, "2"]))
         {
             await killed.SaidAsync("step 2");
         }
 
         var abandoned = await jobs.FindAsync("t", job.Id, Cancellation);
         await LeaseEndsAsync(store);
-        await using var next = new HostProcess(["job", store.ConnectionString, "4"]);
+        await using var next = await HostProcess.StartAsync(["job", store.ConnectionString, "4"]);
         await next.SaidAsync("step 3");
         await next.SaidAsync("step 4");
 
@@ -58,7 +58,7 @@ public sealed class KilledJobTests(PostgresFixture postgres) : OutboxTest(postgr
 
         for (var kill = 1; kill <= 3; kill++)
         {
-            await using (var killed = new HostProcess(["job", store.ConnectionString, $"{kill}"]))
+            await using (var killed = await HostProcess.StartAsync(["job", store.ConnectionString, $"{kill}"]))
             {
                 await killed.SaidAsync($"step {kill}");
             }
@@ -67,7 +67,7 @@ public sealed class KilledJobTests(PostgresFixture postgres) : OutboxTest(postgr
         }
 
         await using var ended = await TableChanges.ListenAsync(store.ConnectionString, "platform.job", "select from platform.job where state = 'succeeded'");
-        await using var last = new HostProcess(["job", store.ConnectionString, "0"]);
+        await using var last = await HostProcess.StartAsync(["job", store.ConnectionString, "0"]);
         await ended.UntilAsync();
 
         var done = await jobs.FindAsync("t", job.Id, Cancellation);

@@ -40,9 +40,9 @@ public sealed class BrokerTlsTests
         Assert.Equal(Refusal, await SaidAsync("localhost", port, trust));
     }
 
-    private static async Task<string?> SaidAsync(string host, int port, Trust trust)
+    private static async Task<string> SaidAsync(string host, int port, Trust trust)
     {
-        await using var process = new HostProcess(["tls", host, port.ToString(CultureInfo.InvariantCulture)], ("SSL_CERT_FILE", trust.File), ("SSL_CERT_DIR", trust.Folder));
+        await using var process = await HostProcess.StartAsync(["tls", host, port.ToString(CultureInfo.InvariantCulture)], ("SSL_CERT_FILE", trust.File), ("SSL_CERT_DIR", trust.Folder));
         return await process.NextAsync();
     }
 
