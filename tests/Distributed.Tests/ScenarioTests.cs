@@ -41,13 +41,15 @@ public sealed class ScenarioTests
             }
         }
 
-        // Half of the rate: the machine starts a process meanwhile, and has other tests to run.
-        while (await workload.RateAsync(TimeSpan.FromSeconds(3), Cancellation) is var rate && rate < 0.5 * before)
+        // As fast as before is what it should be. On a machine that has other tests to run, half of that is what can be asked for.
+        var back = 0.0;
+        while (back < 0.9 * before && since.Elapsed < TimeSpan.FromSeconds(30))
         {
-            Assert.True(since.Elapsed < TimeSpan.FromSeconds(30), $"{before:F0} requests a second before, {rate:F0} {since.Elapsed.TotalSeconds:F0} s after the last kill.");
+            back = Math.Max(back, await workload.RateAsync(TimeSpan.FromSeconds(3), Cancellation));
         }
 
-        TestContext.Current.TestOutputHelper?.WriteLine($"{workload.Findings} findings, {workload.Acknowledged} requests, {before:F0}/s before, back {since.Elapsed.TotalSeconds:F0} s after the last kill");
+        TestContext.Current.TestOutputHelper?.WriteLine($"{workload.Findings} findings, {workload.Acknowledged} requests, {before:F0}/s before, {back:F0}/s {since.Elapsed.TotalSeconds:F0} s after the last kill");
+        Assert.True(back >= 0.5 * before, $"{before:F0} requests a second before, {back:F0} within {since.Elapsed.TotalSeconds:F0} s after the last kill.");
         await workload.StopAsync();
         await composition.WhenReadyAsync(Cancellation);
         await workload.VerifyAsync(Cancellation);
