@@ -34,9 +34,8 @@ internal sealed class ContainedProcess : IAsyncDisposable
 
         image.ExtractTo(root);
         var user = image.Config.GetProperty("User").GetString() ?? "";
-        var start = new ProcessStartInfo(
-            Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet",
-            image.Entrypoint.Skip(1).Select(argument => Path.Combine(root, argument.TrimStart('/')))) { WorkingDirectory = Path.Combine(root, "app") };
+        var arguments = image.Entrypoint.Skip(1).Select(argument => Path.Combine(root, argument.TrimStart('/')));
+        var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet", arguments) { WorkingDirectory = Path.Combine(root, "app") };
         var path = start.Environment["PATH"];
         start.Environment.Clear();
         foreach (var (name, value) in image.Environment.Concat(settings))

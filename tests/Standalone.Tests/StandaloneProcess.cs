@@ -21,11 +21,12 @@ internal sealed class StandaloneProcess : IAsyncDisposable
     /// <param name="directory">Content root; its data are in <c>.wave16</c> there.</param>
     /// <param name="port">Where it listens.</param>
     /// <param name="settings">Further <c>--key=value</c> arguments.</param>
-    public static async Task<StandaloneProcess> StartAsync(string directory, int port, params string[] settings) => new(
-        await ChildProcess.StartAsync(new ProcessStartInfo(
-            Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "Wave16.Standalone.exe" : "Wave16.Standalone"),
-            ["--urls", $"http://127.0.0.1:{port}", "--contentRoot", directory, "--Logging:LogLevel:Default=Warning", .. settings]) { WorkingDirectory = directory }),
-        port);
+    public static async Task<StandaloneProcess> StartAsync(string directory, int port, params string[] settings)
+    {
+        var program = Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "Wave16.Standalone.exe" : "Wave16.Standalone");
+        string[] arguments = ["--urls", $"http://127.0.0.1:{port}", "--contentRoot", directory, "--Logging:LogLevel:Default=Warning", .. settings];
+        return new StandaloneProcess(await ChildProcess.StartAsync(new ProcessStartInfo(program, arguments) { WorkingDirectory = directory }), port);
+    }
 
     public static int FreePort()
     {

@@ -53,8 +53,8 @@ public sealed class RedisServer : IAsyncDisposable
     /// <summary>Starts it on the same port, as empty as after a loss of its data.</summary>
     public async Task StartAgainAsync(CancellationToken cancellation)
     {
-        _process = await ChildProcess.StartAsync(new ProcessStartInfo(
-            _program, ["--port", $"{Port}", "--bind", "127.0.0.1", "--requirepass", Password, "--save", "", "--appendonly", "no"]) { WorkingDirectory = _directory });
+        string[] arguments = ["--port", $"{Port}", "--bind", "127.0.0.1", "--requirepass", Password, "--save", "", "--appendonly", "no"];
+        _process = await ChildProcess.StartAsync(new ProcessStartInfo(_program, arguments) { WorkingDirectory = _directory });
         await _process.SaysAsync("Ready to accept connections", cancellation);
     }
 
