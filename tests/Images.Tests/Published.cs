@@ -77,8 +77,8 @@ public sealed class Published : IAsyncDisposable
                 $"-p:ContainerRepository={Repository}", $"-p:ContainerImageTag={Tag}", "-p:ContainerRegistry=registry.example",
                 "--getProperty:GeneratedContainerConfiguration", "--artifacts-path", built,
                 $"-p:ContainerArchiveOutputPath={archive}", $"-p:ContainerBaseImage={registry.Image}", "--disable-build-servers",
-                // The API document is the ordinary build's.
-                "-p:OpenApiGenerateDocumentsOnBuild=false",
+                // The API document and the analysis are the ordinary build's.
+                "-p:OpenApiGenerateDocumentsOnBuild=false", "-p:RunAnalyzers=false",
             ],
             ("DOTNET_CONTAINER_INSECURE_REGISTRIES", registry.Authority),
             // Where the SDK keeps the layers it has made and pulled.
