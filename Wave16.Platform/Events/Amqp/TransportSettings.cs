@@ -25,6 +25,9 @@ internal sealed record TransportSettings
 
     public TimeSpan ConnectWithin { get; init; } = TimeSpan.FromSeconds(15);
 
+    /// <summary>How long the broker may take to answer to a link or a token.</summary>
+    public TimeSpan AnswerWithin { get; init; } = TimeSpan.FromSeconds(15);
+
     /// <summary>A connection on which nothing came for this long is dead. The broker is asked for a sign of life every half of it.</summary>
     public TimeSpan IdleTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
