@@ -68,9 +68,8 @@ internal sealed class EventHandling : IDisposable
         var (link, message, envelope, at) = received;
         for (var tries = 1; ; tries++)
         {
-            if (_stopping.IsCancellationRequested || link.Ended.IsCompleted || link.Left(message, at, _time) <= TimeSpan.Zero)
+            if (_stopping.IsCancellationRequested || link.Ended.IsCompleted || HasPassed(received))
             {
-                // Also when it waited here until it was, or soon will be, someone else's.
                 link.Release(message);
                 return;
             }
@@ -90,7 +89,12 @@ internal sealed class EventHandling : IDisposable
                 return;
             }
 
-            var outcome = await TryAsync(envelope);
+            if (await TryAsync(received) is not { } outcome)
+            {
+                link.Release(message);
+                return;
+            }
+
             _metrics.Received(_subscription.Consumer, TransportMetrics.Label(outcome));
             switch (outcome)
             {
@@ -121,9 +125,20 @@ internal sealed class EventHandling : IDisposable
         }
     }
 
-    private async Task<DeliveryOutcome> TryAsync(EventEnvelope envelope)
+    // It waited here until it was, or soon will be, someone else's.
+    private bool HasPassed(Received received) => received.Link.Left(received.Message, received.At, _time) <= TimeSpan.Zero;
+
+    /// <summary>Null when other subjects were handled until the broker had it back.</summary>
+    private async Task<DeliveryOutcome?> TryAsync(Received received)
     {
+        var envelope = received.Envelope;
         await _handlers.WaitAsync(CancellationToken.None);
+        if (HasPassed(received))
+        {
+            _handlers.Release();
+            return null;
+        }
+
         using var activity = TransportMetrics.StartHandling(_subscription.Consumer, envelope);
         using var overdue = new CancellationTokenSource(_settings.HandleWithin, _time);
         try
