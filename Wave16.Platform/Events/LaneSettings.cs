@@ -33,10 +33,10 @@ internal sealed record LaneSettings
     public TimeSpan FirstWait { get; init; } = TimeSpan.FromSeconds(1);
 
     /// <summary>Exponential backoff with full jitter, for an event that failed <paramref name="attempts"/> times.</summary>
-    public TimeSpan Backoff(int attempts) => Ceiling(attempts, TimeSpan.FromMinutes(10)) * Random.Shared.NextDouble();
+    public TimeSpan Backoff(int attempts) => new Backoff(FirstWait, TimeSpan.FromMinutes(10)).Any(attempts);
 
     /// <summary>How long a lane leaves a destination alone that was found down <paramref name="times"/> times in a row: never less than half.</summary>
-    public TimeSpan Pause(int times) => Ceiling(times, TimeSpan.FromMinutes(1)) * (0.5 + (Random.Shared.NextDouble() / 2));
+    public TimeSpan Pause(int times) => new Backoff(FirstWait, TimeSpan.FromMinutes(1)).AtLeastHalf(times);
 
     /// <exception cref="InvalidOperationException">The timeout is no number of seconds.</exception>
     public static LaneSettings From(IConfiguration configuration)
@@ -50,11 +50,5 @@ internal sealed record LaneSettings
         return int.TryParse(given, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) && seconds is >= 1 and <= 600
             ? new LaneSettings { DeliveryTimeout = TimeSpan.FromSeconds(seconds) }
             : throw new InvalidOperationException($"{Key} is '{given}': whole seconds are expected, from 1 to 600.");
-    }
-
-    private TimeSpan Ceiling(int times, TimeSpan most)
-    {
-        var ceiling = FirstWait * Math.Pow(2, Math.Min(times, 20) - 1);
-        return ceiling < most ? ceiling : most;
     }
 }

@@ -16,9 +16,9 @@ internal sealed class ClaimsBasedSecurity : IAsyncDisposable
     // The share of its lifetime after which a token is renewed, and the shortest wait before that.
     private const double RenewAfter = 0.75;
     private static readonly TimeSpan Soonest = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(15);
 
     private readonly BrokerTokens _tokens;
+    private readonly TimeSpan _answerWithin;
     private readonly TimeProvider _time;
     private readonly Action<BrokerException> _failed;
     private readonly CancellationTokenSource _ending = new();
@@ -30,9 +30,9 @@ internal sealed class ClaimsBasedSecurity : IAsyncDisposable
     private Node? _node;
     private long _request;
 
-    public ClaimsBasedSecurity(Connection connection, BrokerTokens tokens, TimeProvider time, Action<BrokerException> failed)
+    public ClaimsBasedSecurity(Connection connection, BrokerTokens tokens, TimeSpan answerWithin, TimeProvider time, Action<BrokerException> failed)
     {
-        (_connection, _tokens, _time, _failed, _end) = (connection, tokens, time, failed, _ending.Token);
+        (_connection, _tokens, _answerWithin, _time, _failed, _end) = (connection, tokens, answerWithin, time, failed, _ending.Token);
     }
 
     /// <summary>Returns when the broker has taken a token for the audience; keeps it fresh from then on.</summary>
@@ -146,12 +146,15 @@ internal sealed class ClaimsBasedSecurity : IAsyncDisposable
             node.Requests.Send(
                 new Message(token.Value) { Properties = new Properties { MessageId = id, ReplyTo = node.ReplyTo }, ApplicationProperties = properties },
                 static (_, _, _, _) => { }, null);
-            Check(await answer.Task.WaitAsync(AnswerWithin, ending));
+            Check(await answer.Task.WaitAsync(_answerWithin, ending));
             return token;
         }
-        catch (TimeoutException)
+        catch (TimeoutException silent)
         {
-            throw new BrokerException("the broker did not answer about the token");
+            // It may never answer again: the next token goes to one that is attached anew.
+            Interlocked.CompareExchange(ref _node, null, node);
+            LinkAttachment.Close(node.Requests.Session);
+            throw new BrokerException("the broker did not answer about the token", silent);
         }
         catch (AmqpException ended)
         {
@@ -178,7 +181,7 @@ internal sealed class ClaimsBasedSecurity : IAsyncDisposable
                 node = _node = _node is { HasEnded: false } open ? open : Attach();
             }
 
-            await node.Attached.WaitAsync(AnswerWithin, ending);
+            await node.Attached.WaitAsync(_answerWithin, ending);
             return node;
         }
         catch (Exception refused) when (refused is BrokerException or TimeoutException or AmqpException)

@@ -12,21 +12,21 @@ namespace Wave16.Platform.Events.Amqp;
 internal sealed class OpenBroker : IAsyncDisposable
 {
     private static readonly TimeSpan CloseWithin = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan AttachWithin = TimeSpan.FromSeconds(10);
 
     private readonly BrokerAddress _address;
     private readonly Connection _connection;
     private readonly Watch _watch;
+    private readonly TimeSpan _answerWithin;
     private readonly ClaimsBasedSecurity? _security;
     private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ConcurrentDictionary<string, Lazy<Task<TopicSender>>> _senders = new(StringComparer.Ordinal);
 
-    private OpenBroker(BrokerAddress address, Connection connection, Watch watch, BrokerDialect dialect, BrokerTokens? tokens, TimeProvider time)
+    private OpenBroker(BrokerAddress address, Connection connection, Watch watch, BrokerDialect dialect, BrokerTokens? tokens, TransportSettings settings, TimeProvider time)
     {
-        (_address, _connection, _watch, Dialect) = (address, connection, watch, dialect);
+        (_address, _connection, _watch, _answerWithin, Dialect) = (address, connection, watch, settings.AnswerWithin, dialect);
         connection.AddClosedCallback((_, error) => End(LinkAttachment.Reason(error)));
         watch.Closing = () => End("no sign of life from the broker");
-        _security = tokens is null ? null : new ClaimsBasedSecurity(connection, tokens, time, refused => End(refused.Message));
+        _security = tokens is null ? null : new ClaimsBasedSecurity(connection, tokens, settings.AnswerWithin, time, refused => End(refused.Message));
     }
 
     public BrokerDialect Dialect { get; }
@@ -49,7 +49,7 @@ internal sealed class OpenBroker : IAsyncDisposable
         try
         {
             var connection = await opening.WaitAsync(overdue.Token);
-            return new OpenBroker(address, connection, watch, BrokerDialect.Of(address, watch.Remote ?? new Open()), tokens, time);
+            return new OpenBroker(address, connection, watch, BrokerDialect.Of(address, watch.Remote ?? new Open()), tokens, settings, time);
         }
         catch (Exception failure)
         {
@@ -137,7 +137,7 @@ internal sealed class OpenBroker : IAsyncDisposable
 
                 LinkAttachment.Close(session);
             });
-            return (link, await answer.WaitAsync(AttachWithin));
+            return (link, await answer.WaitAsync(_answerWithin));
         }
         catch (AmqpException ended)
         {

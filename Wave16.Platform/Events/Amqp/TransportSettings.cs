@@ -25,6 +25,9 @@ internal sealed record TransportSettings
 
     public TimeSpan ConnectWithin { get; init; } = TimeSpan.FromSeconds(15);
 
+    /// <summary>How long the broker may take to answer to a link or a token.</summary>
+    public TimeSpan AnswerWithin { get; init; } = TimeSpan.FromSeconds(15);
+
     /// <summary>A connection on which nothing came for this long is dead. The broker is asked for a sign of life every half of it.</summary>
     public TimeSpan IdleTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
@@ -37,15 +40,7 @@ internal sealed record TransportSettings
     public TimeSpan? HoldFor { get; init; }
 
     /// <summary>With jitter, never less than half, so that a broker that comes back is not met by all at once.</summary>
-    public TimeSpan Reconnect(int failures) => Jittered(Doubled(FirstReconnect, failures, LongestReconnect));
+    public TimeSpan Reconnect(int failures) => new Backoff(FirstReconnect, LongestReconnect).AtLeastHalf(failures);
 
-    public TimeSpan Wait(int failures) => Jittered(Doubled(FirstWait, failures, LongestWait));
-
-    private static TimeSpan Doubled(TimeSpan first, int times, TimeSpan most)
-    {
-        var wait = first * Math.Pow(2, Math.Clamp(times, 1, 20) - 1);
-        return wait < most ? wait : most;
-    }
-
-    private static TimeSpan Jittered(TimeSpan wait) => wait * (0.5 + (Random.Shared.NextDouble() / 2));
+    public TimeSpan Wait(int failures) => new Backoff(FirstWait, LongestWait).AtLeastHalf(failures);
 }

@@ -31,7 +31,11 @@ internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessa
     private readonly Channel<Message> _published = Channel.CreateUnbounded<Message>();
     private readonly Channel<Message> _waiting = Channel.CreateUnbounded<Message>();
     private readonly Channel<DeliveryState> _settled = Channel.CreateUnbounded<DeliveryState>();
+    private readonly ConcurrentDictionary<string, byte> _silenced = new(StringComparer.Ordinal);
+    private volatile bool _silent;
     private int _receivers;
+    private int _given;
+    private int _taken;
 
     /// <param name="time">Of which tokens expire.</param>
     /// <param name="hasSecurity">Knows <c>$cbs</c>.</param>
@@ -68,6 +72,12 @@ internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessa
     /// <summary>From now on every link is refused.</summary>
     public bool RefusesLinks { get; set; }
 
+    /// <summary>From now on no link is answered.</summary>
+    public bool IgnoresLinks { get; set; }
+
+    /// <summary>From now on the <c>$cbs</c> that is attached answers no more, for ever. One that is attached anew does.</summary>
+    public void SilenceSecurity() => _silent = true;
+
     /// <summary>From now on every receiver is attached, and detached at once.</summary>
     public bool DropsReceivers { get; set; }
 
@@ -89,6 +99,17 @@ internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessa
     public void Process(RequestContext requestContext)
     {
         var request = requestContext.Message;
+        if (_silent)
+        {
+            _silenced[request.Properties.ReplyTo] = 0;
+            _silent = false;
+        }
+
+        if (_silenced.ContainsKey(request.Properties.ReplyTo))
+        {
+            return;
+        }
+
         var put = new PutToken(
             (string)request.ApplicationProperties["operation"], (string)request.ApplicationProperties["type"], (string)request.ApplicationProperties["name"], (string)request.Body);
         var status = !Refuses && IsValid(put) ? 202 : 401;
@@ -120,6 +141,11 @@ internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessa
             Interlocked.Increment(ref _receivers);
         }
 
+        if (IgnoresLinks)
+        {
+            return;
+        }
+
         if (RefusesLinks)
         {
             attachContext.Complete(new Error("com.microsoft:server-busy") { Description = "later" });
@@ -146,10 +172,36 @@ internal sealed class FakeServiceBus : IRequestProcessor, ILinkProcessor, IMessa
     /// <summary>How the next message was settled.</summary>
     public Task<DeliveryState> NextOutcomeAsync() => _settled.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().Soon();
 
-    public async Task<ReceiveContext> GetMessageAsync(ListenerLink link) => new(link, await _waiting.Reader.ReadAsync(TestContext.Current.CancellationToken));
+    /// <summary>Messages that were given to receivers and are not settled.</summary>
+    public int InHand => Volatile.Read(ref _given) - Volatile.Read(ref _taken);
+
+    /// <summary>Until that many messages have been given to receivers.</summary>
+    public async Task GivenAsync(int messages)
+    {
+        using var again = new PeriodicTimer(TimeSpan.FromMilliseconds(2));
+        while (Volatile.Read(ref _given) < messages)
+        {
+            await again.WaitForNextTickAsync(TestContext.Current.CancellationToken);
+        }
+    }
+
+    public async Task<ReceiveContext> GetMessageAsync(ListenerLink link)
+    {
+        var message = await _waiting.Reader.ReadAsync(TestContext.Current.CancellationToken);
+        if (!_links.ContainsKey(link) || link.IsClosed)
+        {
+            // Asked for by a link that has ended meanwhile: the next one gets it.
+            Send(message);
+            await Task.Delay(Timeout.Infinite, TestContext.Current.CancellationToken);
+        }
+
+        Interlocked.Increment(ref _given);
+        return new ReceiveContext(link, message);
+    }
 
     public void DisposeMessage(ReceiveContext receiveContext, DispositionContext dispositionContext)
     {
+        Interlocked.Increment(ref _taken);
         _settled.Writer.TryWrite(dispositionContext.DeliveryState);
         dispositionContext.Complete();
     }
