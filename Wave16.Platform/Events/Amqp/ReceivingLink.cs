@@ -24,6 +24,7 @@ internal sealed class ReceivingLink
     private readonly Lock _gate = new();
     private int _coming;
     private int _owed;
+    private bool _drained;
     private bool _detaching;
 
     /// <param name="link">Attached, without credit.</param>
@@ -88,7 +89,15 @@ internal sealed class ReceivingLink
     public void Fail(Message message) => Settle(message, new Modified { DeliveryFailed = true, UndeliverableHere = false });
 
     /// <summary>Not handled at all.</summary>
-    public void Release(Message message) => Settle(message, new Released());
+    public void Release(Message message)
+    {
+        if (_stopping.IsCancellationRequested)
+        {
+            Drain();
+        }
+
+        Settle(message, new Released());
+    }
 
     /// <summary>
     /// Waits here behind one that has failed: others come in its stead, up to <see cref="TransportSettings.MostParked"/> of them.
@@ -135,6 +144,28 @@ internal sealed class ReceivingLink
         held.ForEach(Release);
         await _link.CloseAsync(within, null).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await _link.Session.CloseAsync(within, null).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    /// <summary>Takes back the credit that is left: what is given back would come on this link again, and to the next one late.</summary>
+    private void Drain()
+    {
+        lock (_gate)
+        {
+            if (_drained || _coming == 0)
+            {
+                return;
+            }
+
+            _drained = true;
+            try
+            {
+                _link.SetCredit(_coming, CreditMode.Drain);
+            }
+            catch (Exception ended) when (ended is AmqpException or ObjectDisposedException)
+            {
+                // With its session or its connection: nothing more comes on it.
+            }
+        }
     }
 
     private void Settle(Message message, DeliveryState state)
