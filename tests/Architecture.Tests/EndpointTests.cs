@@ -1,5 +1,7 @@
+using System.Reflection;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Wave16.Platform.Modules;
@@ -28,6 +30,23 @@ public sealed class EndpointTests
         Shared([("a", "/findings/{id}"), ("b", "/findings"), ("b", "/incidents"), ("a", "/audit/a"), ("b", "/audit/b"), ("a", "/events/a/dead-letters")]));
 
     [Fact]
+    public async Task An_enum_that_is_read_from_a_query_is_found()
+    {
+        await using var app = WebApplication.CreateSlimBuilder().Build();
+        app.MapGet("/days", (DayOfWeek day, [AsParameters] Planted more, string text) => $"{day}{more}{text}");
+        Assert.Equal(
+            ["/days reads day as C# calls its values, and the document lists other names", "/days reads Until as C# calls its values, and the document lists other names"],
+            OfQueryEnums(EndpointsOf(app)));
+    }
+
+    [Fact]
+    public async Task No_endpoint_of_a_module_reads_an_enum_from_a_query()
+    {
+        await using var app = AllModules();
+        Assert.Empty(OfQueryEnums(EndpointsOf(app)));
+    }
+
+    [Fact]
     public async Task Every_endpoint_of_every_module_states_a_policy()
     {
         await using var app = AllModules();
@@ -41,6 +60,18 @@ public sealed class EndpointTests
         await using var app = AllModules();
         Assert.Empty(Shared(OfModules(EndpointsOf(app))));
     }
+
+    private sealed record Planted(DayOfWeek? Until, int Count);
+
+    // Minimal APIs parse an enum with Enum.TryParse: "InProgress" and 3 are read, "in-progress" is refused.
+    private static IEnumerable<string> OfQueryEnums(IEnumerable<RouteEndpoint> endpoints) =>
+        from endpoint in endpoints
+        from parameter in endpoint.Metadata.OfType<MethodInfo>().SelectMany(handler => handler.GetParameters())
+        from value in parameter.IsDefined(typeof(AsParametersAttribute), inherit: false)
+            ? parameter.ParameterType.GetProperties().Select(property => (property.Name, Type: property.PropertyType))
+            : [(Name: parameter.Name ?? "", Type: parameter.ParameterType)]
+        where (Nullable.GetUnderlyingType(value.Type) ?? value.Type).IsEnum
+        select $"{endpoint.RoutePattern.RawText} reads {value.Name} as C# calls its values, and the document lists other names";
 
     private static WebApplication AllModules()
     {

@@ -35,9 +35,10 @@ public sealed class GrainTests
     public void A_module_with_grains_has_its_wire_contracts_checked_in() => Assert.Empty(
         from module in Repository.Modules
         where module.GetType().Assembly.GetTypes().Any(IsGrainInterface)
-        let path = Path.Combine(Repository.Folder(module), "src", "OrleansContracts.txt")
-        where !File.Exists(path) || GrainsOf(module).Any(grain => !File.ReadAllText(path).Contains(grain, StringComparison.Ordinal))
-        select path);
+        let path = $"modules/{module.Name}/src/OrleansContracts.txt"
+        let file = Path.Combine(Repository.Root, path)
+        where !File.Exists(file) || GrainsOf(module).Any(grain => !File.ReadAllText(file).Contains(grain, StringComparison.Ordinal))
+        select $"{path}: dotnet format {Path.GetDirectoryName(path)} analyzers --severity info --diagnostics ORLEANS0016 ORLEANS0017 ORLEANS0018 ORLEANS0019 ORLEANS0020 ORLEANS0022 ORLEANS0023 ORLEANS0024");
 
     private static IEnumerable<string> GrainsOf(IModule module) => module.GetType().Assembly.GetTypes().Where(IsGrainInterface).Select(type => type.Name);
 

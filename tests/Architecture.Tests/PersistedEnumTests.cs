@@ -14,7 +14,7 @@ public sealed class PersistedEnumTests
 
     [Fact]
     public void A_renumbered_a_removed_and_an_unlisted_value_are_found() => Assert.Equal(
-        ["Planted.Renumbered = 1 is no longer so", "Planted.Removed = 5 is no longer so", "Planted.Renumbered = 2 is not listed", "Planted.Added = 4 is not listed"],
+        ["Planted.Renumbered = 1 is no longer so", "Planted.Removed = 5 is no longer so", "Planted.Renumbered = 2 is not in persisted-enums.txt", "Planted.Added = 4 is not in persisted-enums.txt"],
         Faults(["Planted.Renumbered = 1", "Planted.Kept = 3", "Planted.Removed = 5"], [typeof(Planted)]));
 
     [Fact]
@@ -30,7 +30,7 @@ public sealed class PersistedEnumTests
     {
         var actual = enums.SelectMany(type => Enum.GetNames(type).Select(name =>
             string.Create(CultureInfo.InvariantCulture, $"{NameOf(type)}.{name} = {Convert.ToInt64(Enum.Parse(type, name), CultureInfo.InvariantCulture)}"))).ToList();
-        return [.. listed.Except(actual).Select(line => $"{line} is no longer so"), .. actual.Except(listed).Select(line => $"{line} is not listed")];
+        return [.. listed.Except(actual).Select(line => $"{line} is no longer so"), .. actual.Except(listed).Select(line => $"{line} is not in persisted-enums.txt")];
     }
 
     private static string NameOf(Type type) => type.Assembly == typeof(PersistedEnumTests).Assembly ? type.Name : type.FullName ?? type.Name;

@@ -20,8 +20,6 @@ internal static class Repository
 
     public static Assembly ContractsOf(IModule module) => Assembly.Load($"{module.GetType().Assembly.GetName().Name}.Contracts");
 
-    public static string Folder(IModule module) => Path.Combine(Root, "modules", module.Name);
-
     /// <summary>Every file that could be under version control, as paths below <see cref="Root"/> with '/'.</summary>
     public static IEnumerable<string> Files(string pattern = "*") =>
         Enumerate(new DirectoryInfo(Root), pattern).Select(file => Path.GetRelativePath(Root, file.FullName).Replace('\\', '/'));

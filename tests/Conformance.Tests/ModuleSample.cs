@@ -1,15 +1,19 @@
-using Wave16.Conformance.Tests.Samples;
-
 namespace Wave16.Conformance.Tests;
 
 /// <summary>What the conformance list must be told of a module to try it: its paths and how something comes to be there.</summary>
 public abstract class ModuleSample
 {
-    private static readonly Dictionary<string, ModuleSample> All = new(StringComparer.Ordinal) { ["vuln-center"] = new VulnCenterSample() };
+    private static readonly Dictionary<string, ModuleSample> All = typeof(ModuleSample).Assembly.GetTypes()
+        .Where(type => type.IsSubclassOf(typeof(ModuleSample))).Select(Activator.CreateInstance).OfType<ModuleSample>()
+        .ToDictionary(sample => sample.Module, StringComparer.Ordinal);
 
     /// <summary>The module's sample.</summary>
-    /// <exception cref="KeyNotFoundException">A module that was added needs a sample here.</exception>
-    public static ModuleSample Of(string module) => All[module];
+    /// <exception cref="InvalidOperationException">A module that was added needs a sample.</exception>
+    public static ModuleSample Of(string module) => All.GetValueOrDefault(module)
+        ?? throw new InvalidOperationException($"{module} has no sample: write a class in tests/Conformance.Tests/Samples that derives from ModuleSample.");
+
+    /// <summary>The module's name.</summary>
+    public abstract string Module { get; }
 
     /// <summary>The static class of the module's contracts that names its event types.</summary>
     public abstract Type EventTypes { get; }
@@ -32,7 +36,7 @@ public abstract class ModuleSample
     /// <summary>Operations whose body has a format that others publish and may add to: <c>POST /findings/tickets/webhook</c>.</summary>
     public virtual string[] PublishedBodies => [];
 
-    /// <summary>A neighbour that the module tells something of what happens to an entity.</summary>
+    /// <summary>A neighbour that the module tells something of what happens to an entity; every module tells <c>audit-trail</c>.</summary>
     public abstract string Neighbour { get; }
 
     /// <summary>Makes so many entities and returns their paths.</summary>

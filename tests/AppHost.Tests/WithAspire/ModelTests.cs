@@ -26,7 +26,7 @@ public sealed class ModelTests
 
         // Waiting for a database waits for its server too.
         var waits = Project(builder, module).Annotations.OfType<WaitAnnotation>().Select(wait => wait.Resource.Name).Distinct(StringComparer.Ordinal);
-        Assert.Equal(["messaging", "neighbours", "postgres", "redis", $"{module}-db"], waits.Order(StringComparer.Ordinal));
+        Assert.Equal(new[] { "messaging", "neighbours", "postgres", "redis", $"{module}-db" }.Order(StringComparer.Ordinal), waits.Order(StringComparer.Ordinal));
     }
 
     [Theory, MemberData(nameof(Modules))]

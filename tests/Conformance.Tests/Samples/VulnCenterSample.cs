@@ -9,6 +9,8 @@ internal sealed class VulnCenterSample : ModuleSample
 {
     private const string Import = "/findings?service=shop-api&wait=60";
 
+    public override string Module => "vuln-center";
+
     public override Type EventTypes => typeof(VulnCenterEvents);
 
     public override string[] Roles => ["operator", "auditor"];
