@@ -40,13 +40,15 @@ internal sealed class Lane(
 
     public string Destination => destination.Name;
 
+    private string Lock => $"outbox/{destination.Name}";
+
     public LaneState State => _gate.State;
 
-    /// <summary>Something was committed for this destination.</summary>
+    /// <summary>Something was committed for this destination. Where another process runs the lane, that one is told.</summary>
     public void Signal()
     {
-        _signalled = true;
-        _wake.Ring();
+        Ring();
+        locks.Tell(Lock);
     }
 
     /// <summary>Runs until stopped.</summary>
@@ -59,7 +61,8 @@ internal sealed class Lane(
         {
             try
             {
-                await using var lease = await locks.AcquireAsync($"outbox/{destination.Name}", stopping);
+                await using var lease = await locks.AcquireAsync(Lock, stopping);
+                lease.Told += Ring;
                 using var live = CancellationTokenSource.CreateLinkedTokenSource(abort, lease.Lost);
                 _gate.Enter();
                 await DispatchAsync(stopping, live.Token);
@@ -87,6 +90,12 @@ internal sealed class Lane(
                 await _wake.WaitAsync(settings.PollEvery, time, stopping);
             }
         }
+    }
+
+    private void Ring()
+    {
+        _signalled = true;
+        _wake.Ring();
     }
 
     /// <summary>Another process may run the lane now: what this one knew of the destination is nothing to go by.</summary>

@@ -8,7 +8,8 @@ namespace Wave16.Platform.Store;
 
 /// <summary>
 /// Session-level advisory locks on a module's database: which process runs a lane, the sealer, the sweeper. All locks of
-/// this process share one connection outside the pool. When it is lost, so is every lease, at once.
+/// this process share one connection outside the pool. When it is lost, so is every lease, at once. Over the same connection a
+/// process tells the holder of a lock that there is something to do.
 /// </summary>
 /// <remarks>
 /// Registered once per module, keyed by its name. The server ends a session that has been silent for 30 s, so a process
@@ -20,6 +21,7 @@ public sealed class ModuleLocks : IAsyncDisposable
     private static readonly TimeSpan RetryEvery = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan ReopenAfter = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan BeatEvery = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan TellEvery = TimeSpan.FromMilliseconds(20);
 
     private readonly ModuleDatabase _database;
     private readonly LoopHealth _health;
@@ -27,8 +29,10 @@ public sealed class ModuleLocks : IAsyncDisposable
     private readonly List<Waiter> _waiting = [];
     private readonly Dictionary<string, ModuleLease> _held = new(StringComparer.Ordinal);
     private readonly Dictionary<string, TaskCompletionSource> _releasing = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _telling = new(StringComparer.Ordinal);
     private readonly CancellationTokenSource _stopping = new();
     private CancellationTokenSource _changed = new();
+    private long _told;
     private Task? _session;
     private bool _disposed;
 
@@ -62,6 +66,27 @@ public sealed class ModuleLocks : IAsyncDisposable
             waiter.Granted.TrySetCanceled(cancellation);
         });
         return await waiter.Granted.Task;
+    }
+
+    /// <summary>
+    /// Tells the process that holds the lock, within 20 ms: <see cref="ModuleLease.Told"/> is raised there. While either's connection
+    /// is away it comes late or not at all, so a holder must look by itself from time to time. Does not wait.
+    /// </summary>
+    public void Tell(string name)
+    {
+        TimeSpan wait;
+        lock (_gate)
+        {
+            if (_disposed || _session is null || _held.ContainsKey(name) || !_telling.Add(name) || _telling.Count > 1)
+            {
+                return;
+            }
+
+            // A notification is a commit of its own, and those of a server wait for each other: many are told together.
+            wait = TellEvery - Stopwatch.GetElapsedTime(_told);
+        }
+
+        _ = WakeAsync(wait);
     }
 
     internal async ValueTask ReleaseAsync(ModuleLease lease)
@@ -122,9 +147,11 @@ public sealed class ModuleLocks : IAsyncDisposable
             try
             {
                 await using var connection = await _database.OpenLockConnectionAsync(stopping);
-                await using (var limit = new NpgsqlCommand("set idle_session_timeout = '30s'", connection))
+                connection.Notification += (_, told) => Told(told.Payload);
+                // A notification that a crash of the server loses would find nobody who listens.
+                await using (var prepare = new NpgsqlCommand("set idle_session_timeout = '30s'; set synchronous_commit = off; listen wave16", connection))
                 {
-                    await limit.ExecuteNonQueryAsync(stopping);
+                    await prepare.ExecuteNonQueryAsync(stopping);
                 }
 
                 _health.Works();
@@ -155,7 +182,10 @@ public sealed class ModuleLocks : IAsyncDisposable
     {
         await using var unlock = new NpgsqlCommand("select pg_advisory_unlock(hashtextextended(name, 16)) from unnest($1::text[]) as name", connection);
         await using var tryLock = new NpgsqlCommand("select name, pg_try_advisory_lock(hashtextextended(name, 16)) from unnest($1::text[]) as name", connection);
-        unlock.CommandTimeout = tryLock.CommandTimeout = 5;
+        await using var tell = new NpgsqlCommand("select pg_notify('wave16', name) from unnest($1::text[]) as name", connection);
+        unlock.CommandTimeout = tryLock.CommandTimeout = tell.CommandTimeout = 5;
+        var told = new NpgsqlParameter<string[]>();
+        tell.Parameters.Add(told);
         var unlocked = new NpgsqlParameter<string[]>();
         var wanted = new NpgsqlParameter<string[]>();
         unlock.Parameters.Add(unlocked);
@@ -163,7 +193,12 @@ public sealed class ModuleLocks : IAsyncDisposable
 
         while (true)
         {
-            (unlocked.TypedValue, wanted.TypedValue, var changed) = Take();
+            (unlocked.TypedValue, wanted.TypedValue, told.TypedValue, var changed) = Take();
+            if (told.TypedValue.Length > 0)
+            {
+                await tell.ExecuteNonQueryAsync(stopping);
+            }
+
             if (unlocked.TypedValue.Length > 0)
             {
                 await unlock.ExecuteNonQueryAsync(stopping);
@@ -197,7 +232,7 @@ public sealed class ModuleLocks : IAsyncDisposable
         }
     }
 
-    private (string[] Release, string[] Wanted, CancellationToken Changed) Take()
+    private (string[] Release, string[] Wanted, string[] Tell, CancellationToken Changed) Take()
     {
         lock (_gate)
         {
@@ -208,8 +243,32 @@ public sealed class ModuleLocks : IAsyncDisposable
             }
 
             var wanted = _waiting.Select(waiter => waiter.Name).Where(name => !_held.ContainsKey(name)).Distinct(StringComparer.Ordinal);
-            return ([.. _releasing.Keys], [.. wanted], _changed.Token);
+            string[] tell = [.. _telling];
+            _telling.Clear();
+            _told = tell.Length > 0 ? Stopwatch.GetTimestamp() : _told;
+            return ([.. _releasing.Keys], [.. wanted], tell, _changed.Token);
         }
+    }
+
+    private void Told(string name)
+    {
+        ModuleLease? lease;
+        lock (_gate)
+        {
+            _held.TryGetValue(name, out lease);
+        }
+
+        lease?.Tell();
+    }
+
+    private async Task WakeAsync(TimeSpan wait)
+    {
+        if (wait > TimeSpan.Zero)
+        {
+            await Task.Delay(wait, CancellationToken.None);
+        }
+
+        Wake();
     }
 
     private void Released(string[] names)
@@ -317,11 +376,16 @@ public sealed class ModuleLease : IAsyncDisposable
 
     public string Name { get; }
 
+    /// <summary>Called when another process has called <see cref="ModuleLocks.Tell"/>. It must not wait.</summary>
+    public Action? Told { get; set; }
+
     /// <summary>Cancelled when another process may hold the lock: stop what it guards at once, then acquire it again.</summary>
     public CancellationToken Lost { get; }
 
     /// <summary>Returns when the server has released the lock.</summary>
     public ValueTask DisposeAsync() => _locks.ReleaseAsync(this);
+
+    internal void Tell() => Told?.Invoke();
 
     // Listeners run on the thread pool: what they do must not keep the session from being opened again.
     internal void Lose() => _ = _lost.CancelAsync();

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using Wave16.Platform.Store;
@@ -42,6 +43,38 @@ public sealed class ModuleLocksTests(PostgresFixture postgres) : OutboxTest(post
         await held.DisposeAsync();
 
         await using var passedOn = await waiting.Soon();
+    }
+
+    [Fact]
+    public async Task Whoever_holds_a_lock_is_told_of_it_and_nobody_else_and_a_thousand_times_at_once_are_a_few()
+    {
+        var database = await CreateDatabaseAsync();
+        await using var one = await TestStore.OpenAsync(database);
+        await using var two = await TestStore.OpenAsync(database);
+        await using var lane = await one.Locks.AcquireAsync("lane", Cancellation);
+        await using var another = await two.Locks.AcquireAsync("another", Cancellation);
+        var (lanes, others, told) = (0, 0, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        lane.Told += () =>
+        {
+            Interlocked.Increment(ref lanes);
+            told.TrySetResult();
+        };
+        another.Told += () => Interlocked.Increment(ref others);
+
+        var began = Stopwatch.GetTimestamp();
+        for (var i = 0; i < 1_000; i++)
+        {
+            two.Locks.Tell("lane");
+        }
+
+        await told.Task.Soon();
+        // What was asked for later comes later.
+        var last = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        another.Told += () => last.TrySetResult();
+        one.Locks.Tell("another");
+        await last.Task.Soon();
+        Assert.InRange(lanes, 1, 2 + (int)(Stopwatch.GetElapsedTime(began) / TimeSpan.FromMilliseconds(20)));
+        Assert.Equal(1, others);
     }
 
     [Fact]

@@ -8,6 +8,25 @@ namespace Wave16.Platform.Tests.Events;
 public sealed class OutboxLaneTests(PostgresFixture postgres) : OutboxTest(postgres)
 {
     [Fact]
+    public async Task What_a_process_commits_that_does_not_run_the_lane_is_delivered_without_waiting_for_a_poll()
+    {
+        var never = new LaneSettings { PollEvery = TimeSpan.FromHours(1), PollOthersEvery = TimeSpan.FromHours(1) };
+        var database = await CreateDatabaseAsync();
+        await using var holder = await TestStore.OpenAsync(database, "there");
+        await using var other = await TestStore.OpenAsync(database, "there");
+        var there = new Recorder("there");
+        await using var running = StartLane(holder, there, settings: never);
+        await holder.CountAsync("t", "mine", 1);
+        await there.NextAsync();
+        await using var waiting = StartLane(other, new Recorder("there"), settings: never);
+        await (await other.Locks.AcquireAsync("session", Cancellation)).DisposeAsync();
+
+        await other.CountAsync("t", "theirs", 1);
+
+        Assert.Equal("theirs 1", Name(await there.NextAsync()));
+    }
+
+    [Fact]
     public async Task A_committed_event_reaches_its_destination_with_all_its_attributes_and_leaves_the_outbox()
     {
         await using var store = await OpenStoreAsync("hub");
