@@ -2,6 +2,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Orleans.Clustering.Redis;
+using Orleans.Serialization.Serializers;
 using StackExchange.Redis;
 using Wave16.Platform.Store;
 using Wave16.ServiceDefaults;
@@ -40,7 +41,7 @@ internal static class Membership
             provider.GetRequiredService<ILogger<SiloStart>>()));
         services[at] = ServiceDescriptor.Singleton<IHostedService>(provider => provider.GetRequiredService<SiloStart>());
         services.AddHostedService<MembershipWatch>();
-        services.AddSingleton<IIncomingGrainCallFilter, DatabaseFailuresTravel>();
+        services.AddSingleton<IGeneralizedCodec, DatabaseFailuresTravel>();
     }
 }
 

@@ -29,7 +29,8 @@ internal sealed class ImportJob(ImportMerge merge) : IJobHandler<ImportArguments
                     job.Tenant, job.JobId, arguments.Format, arguments.Scope, arguments.ScopeFilter, seen, arguments.ExpectEmpty, arguments.Digest, Began(seen, arguments), arguments.StartedAt, job.CreatedBy, seen.RuleSet, arguments.WithItems),
                 connection => job.GuardAsync(connection, going),
                 step => job.ReportAsync(
-                    new ImportProgress(arguments.Read, matched + step.Matched, written + step.Written), VulnCenterJson.Default.ImportProgress, going),
+                    new ImportProgress(arguments.Read, matched + step.Matched, written + step.Written), VulnCenterJson.Default.ImportProgress,
+                    step.Written > 0 ? CancellationToken.None : going),
                 going);
             scans.Add(merged.Scan);
             items.AddRange(merged.Items);

@@ -169,7 +169,8 @@ internal sealed class ImportMerge(
         await tail.WriteAsync(connection, leaf, cancellation);
         await connection.ExecuteAsync(MergeSql.Unstage, cancellation, scan.Import, scan.Seen.Service, scan.Seen.Source);
         await guard(connection);
-        await transaction.CommitAsync(cancellation);
+        // From here on it is merged, and who cancels comes too late.
+        await transaction.CommitAsync(CancellationToken.None);
         metrics.Merged(result, clock.GetElapsedTime(locked));
         metrics.OverMerged(overMerged);
         metrics.AliasesUnjoined(unjoined);
@@ -177,7 +178,7 @@ internal sealed class ImportMerge(
         await progress(new ImportProgress(result.Observations, result.Observations, result.Observations));
 
         // While the turn lasts: the next report of the service is the first that needs it.
-        await PlannerStatistics.RefreshAsync(connection, scan.Tenant, cancellation);
+        await PlannerStatistics.RefreshAsync(connection, scan.Tenant, CancellationToken.None);
         return new MergeResult(result, items);
     }
 
